@@ -1,0 +1,185 @@
+"""Settings under Kafka's names (dots become underscores) with Kafka's defaults, checked when made.
+
+Times are milliseconds, sizes bytes. A value outside its range raises `RequestError` and says what was expected.
+Source: the configuration reference of Apache Kafka 4.x; where a default differs, the field says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from eventlog.errors import RequestError
+from eventlog.values.sequence import MAX_SEQUENCE
+
+MAX_LONG = 2**63 - 1
+
+
+def _check(owner: object, name: str, low: int, high: int) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+    if not low <= value <= high:
+        raise RequestError(f"{name} must be from {low} to {high}, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """What all brokers and the controller of one cluster share."""
+
+    min_insync_replicas: int = 1
+    replica_lag_time_max_ms: int = 30_000
+    replica_fetch_backoff_ms: int = 1_000
+    replica_fetch_max_bytes: int = 1_048_576
+    replica_high_watermark_checkpoint_interval_ms: int = 5_000
+    log_flush_interval_ms: int = 10_000
+    """How long an appended batch may stay unflushed. Kafka leaves it to the operating system; this stands for it."""
+    message_max_bytes: int = 1_048_588
+    broker_session_timeout_ms: int = 9_000
+    producer_id_expiration_ms: int = 86_400_000
+    producer_id_expiration_check_interval_ms: int = 600_000
+    transaction_partition_verification_enable: bool = True
+    unclean_leader_election_enable: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self, "min_insync_replicas", 1, 32)
+        for name in (
+            "replica_lag_time_max_ms",
+            "replica_high_watermark_checkpoint_interval_ms",
+            "log_flush_interval_ms",
+            "broker_session_timeout_ms",
+            "producer_id_expiration_ms",
+            "producer_id_expiration_check_interval_ms",
+        ):
+            _check(self, name, 1, MAX_LONG)
+        _check(self, "replica_fetch_backoff_ms", 0, MAX_SEQUENCE)
+        _check(self, "replica_fetch_max_bytes", 1, MAX_SEQUENCE)
+        _check(self, "message_max_bytes", 0, MAX_SEQUENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """One topic's overrides; None means: as the broker has it."""
+
+    min_insync_replicas: int | None = None
+    max_message_bytes: int | None = None
+    message_timestamp_type: str = "CreateTime"
+    message_timestamp_after_max_ms: int = 3_600_000
+    message_timestamp_before_max_ms: int = MAX_LONG
+    unclean_leader_election_enable: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_insync_replicas is not None:
+            _check(self, "min_insync_replicas", 1, MAX_SEQUENCE)
+        if self.max_message_bytes is not None:
+            _check(self, "max_message_bytes", 0, MAX_SEQUENCE)
+        if self.message_timestamp_type not in ("CreateTime", "LogAppendTime"):
+            raise RequestError(
+                f"message_timestamp_type must be 'CreateTime' or 'LogAppendTime', not {self.message_timestamp_type!r}"
+            )
+        _check(self, "message_timestamp_after_max_ms", 0, MAX_LONG)
+        _check(self, "message_timestamp_before_max_ms", 0, MAX_LONG)
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerSettings:
+    """A producer's settings, as the Java client has them.
+
+    With `enable_idempotence` (the default) `acks` must be -1, `retries` above 0 and
+    `max_in_flight_requests_per_connection` at most 5: five is what a broker remembers.
+    """
+
+    enable_idempotence: bool = True
+    acks: int = -1
+    retries: int = MAX_SEQUENCE
+    max_in_flight_requests_per_connection: int = 5
+    delivery_timeout_ms: int = 120_000
+    request_timeout_ms: int = 30_000
+    retry_backoff_ms: int = 100
+    retry_backoff_max_ms: int = 1_000
+    reconnect_backoff_ms: int = 50
+    linger_ms: int = 5
+    batch_size: int = 16_384
+    buffer_memory: int = 33_554_432
+    max_request_size: int = 1_048_576
+    initial_sequence: int = 0
+    """Where sequences of a new producer epoch begin. Kafka has no such setting: tests begin near 2**31-1 with it."""
+
+    def __post_init__(self) -> None:
+        if self.acks not in (-1, 0, 1):
+            raise RequestError(f"acks must be -1 (all), 0 or 1, not {self.acks!r}")
+        _check(self, "retries", 0, MAX_SEQUENCE)
+        _check(self, "max_in_flight_requests_per_connection", 1, MAX_SEQUENCE)
+        for name in ("delivery_timeout_ms", "request_timeout_ms"):
+            _check(self, name, 1, MAX_SEQUENCE)
+        for name in ("retry_backoff_ms", "retry_backoff_max_ms", "reconnect_backoff_ms", "linger_ms", "batch_size"):
+            _check(self, name, 0, MAX_SEQUENCE)
+        _check(self, "buffer_memory", 1, MAX_LONG)
+        _check(self, "max_request_size", 1, MAX_SEQUENCE)
+        _check(self, "initial_sequence", 0, MAX_SEQUENCE)
+        if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
+            raise RequestError(
+                f"delivery_timeout_ms ({self.delivery_timeout_ms}) must be at least linger_ms ({self.linger_ms}) "
+                f"+ request_timeout_ms ({self.request_timeout_ms})"
+            )
+        if self.enable_idempotence:
+            if self.acks != -1:
+                raise RequestError(f"enable_idempotence needs acks=-1 (all), not {self.acks}")
+            if self.retries == 0:
+                raise RequestError("enable_idempotence needs retries above 0")
+            if self.max_in_flight_requests_per_connection > 5:
+                raise RequestError(
+                    "enable_idempotence needs max_in_flight_requests_per_connection from 1 to 5 (a broker remembers five "
+                    f"batches), not {self.max_in_flight_requests_per_connection}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """A consumer's settings, as the Java client has them."""
+
+    auto_offset_reset: str = "earliest"
+    """Kafka's default is `latest`; a reader in a test nearly always means the whole log."""
+    isolation_level: str = "read_uncommitted"
+    fetch_min_bytes: int = 1
+    fetch_max_wait_ms: int = 500
+    fetch_max_bytes: int = 52_428_800
+    max_partition_fetch_bytes: int = 1_048_576
+    max_poll_records: int = 500
+    request_timeout_ms: int = 30_000
+    retry_backoff_ms: int = 100
+    retry_backoff_max_ms: int = 1_000
+    reconnect_backoff_ms: int = 50
+
+    def __post_init__(self) -> None:
+        if self.auto_offset_reset not in ("earliest", "latest", "none"):
+            raise RequestError(
+                f"auto_offset_reset must be 'earliest', 'latest' or 'none', not {self.auto_offset_reset!r}"
+            )
+        if self.isolation_level not in ("read_uncommitted", "read_committed"):
+            raise RequestError(
+                f"isolation_level must be 'read_uncommitted' or 'read_committed', not {self.isolation_level!r}"
+            )
+        for name in ("fetch_min_bytes", "fetch_max_wait_ms", "retry_backoff_ms", "retry_backoff_max_ms"):
+            _check(self, name, 0, MAX_SEQUENCE)
+        _check(self, "reconnect_backoff_ms", 0, MAX_SEQUENCE)
+        for name in ("fetch_max_bytes", "max_partition_fetch_bytes", "max_poll_records", "request_timeout_ms"):
+            _check(self, name, 1, MAX_SEQUENCE)
+
+
+Settings = TypeVar("Settings", BrokerSettings, TopicSettings, ProducerSettings, ConsumerSettings)
+
+_SHORT_NAMES = {"max_in_flight": "max_in_flight_requests_per_connection", "idempotence": "enable_idempotence"}
+
+
+def with_settings(base: Settings, overrides: dict[str, Any]) -> Settings:
+    """`base` with `overrides`; names may be written with dots. Raises RequestError for an unknown name or bad value."""
+    known = [field.name for field in fields(base)]
+    clean: dict[str, Any] = {}
+    for given, value in overrides.items():
+        name = given.replace(".", "_")
+        name = _SHORT_NAMES.get(name, name)
+        if name not in known:
+            raise RequestError(f"unknown setting {given!r}; the known ones are: {', '.join(known)}")
+        clean[name] = -1 if name == "acks" and value == "all" else value
+    return replace(base, **clean) if clean else base

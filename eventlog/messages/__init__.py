@@ -12,6 +12,7 @@ Source: the request and response schemas of Apache Kafka 4.x.
 """
 
 from eventlog.messages.envelope import (
+    CONTROLLER,
     NO_CONNECTION,
     CloseConnection,
     Connection,
@@ -22,9 +23,11 @@ from eventlog.messages.envelope import (
     NoReply,
     Start,
     Timer,
+    broker_name,
 )
 
 __all__ = [
+    "CONTROLLER",
     "NO_CONNECTION",
     "CloseConnection",
     "Connection",
@@ -35,4 +38,5 @@ __all__ = [
     "NoReply",
     "Start",
     "Timer",
+    "broker_name",
 ]

@@ -24,6 +24,12 @@ class Connection(NamedTuple):
 
 
 NO_CONNECTION = Connection("", "", "", 0)
+CONTROLLER = "controller"
+
+
+def broker_name(broker_id: int) -> str:
+    """A broker's name as a machine: `broker-1`."""
+    return f"broker-{broker_id}"
 
 
 class Envelope(NamedTuple):

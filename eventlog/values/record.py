@@ -86,7 +86,8 @@ class RecordBatch(NamedTuple):
 
     def __str__(self) -> str:
         who = (
-            f"producer {self.producer_id} (epoch {self.producer_epoch}) sequences {self.base_sequence}..{self.last_sequence}"
+            f"producer {self.producer_id} (epoch {self.producer_epoch}) "
+            f"sequences {self.base_sequence}..{self.last_sequence}"
             if self.producer_id >= 0
             else "no producer id"
         )

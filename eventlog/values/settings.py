@@ -129,8 +129,8 @@ class ProducerSettings:
                 raise RequestError("enable_idempotence needs retries above 0")
             if self.max_in_flight_requests_per_connection > 5:
                 raise RequestError(
-                    "enable_idempotence needs max_in_flight_requests_per_connection from 1 to 5 (a broker remembers five "
-                    f"batches), not {self.max_in_flight_requests_per_connection}"
+                    "enable_idempotence needs max_in_flight_requests_per_connection from 1 to 5 (a broker remembers "
+                    f"five batches), not {self.max_in_flight_requests_per_connection}"
                 )
 
 

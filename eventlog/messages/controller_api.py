@@ -63,12 +63,7 @@ class ProducerIdsRecord(NamedTuple):
 
 
 MetadataRecord = (
-    RegisterBrokerRecord
-    | FenceBrokerRecord
-    | UnfenceBrokerRecord
-    | TopicRecord
-    | PartitionRecord
-    | ProducerIdsRecord
+    RegisterBrokerRecord | FenceBrokerRecord | UnfenceBrokerRecord | TopicRecord | PartitionRecord | ProducerIdsRecord
 )
 
 

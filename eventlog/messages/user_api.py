@@ -92,5 +92,3 @@ class Polled(NamedTuple):
     records: tuple[ConsumedRecord, ...]
     error: ErrorCode = ErrorCode.NONE
     message: str = ""
-
-

@@ -10,8 +10,10 @@ from eventlog.values.chance import chance, draw
 from eventlog.values.faults import FAULTS, FaultKind, check_fault_names
 from eventlog.values.record import (
     BATCH_HEADER_BYTES,
+    CONTROL,
     NO_TIMESTAMP,
     RECORD_OVERHEAD_BYTES,
+    TRANSACTIONAL,
     Record,
     RecordBatch,
     TopicPartition,
@@ -40,6 +42,7 @@ from eventlog.values.settings import (
 
 __all__ = [
     "BATCH_HEADER_BYTES",
+    "CONTROL",
     "FAULTS",
     "MAX_PRODUCER_EPOCH",
     "MAX_SEQUENCE",
@@ -48,6 +51,7 @@ __all__ = [
     "NO_SEQUENCE",
     "NO_TIMESTAMP",
     "RECORD_OVERHEAD_BYTES",
+    "TRANSACTIONAL",
     "BrokerSettings",
     "ConsumerSettings",
     "FaultKind",

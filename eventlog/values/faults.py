@@ -23,12 +23,16 @@ FAULTS: dict[str, FaultKind] = {
     kind.name: kind
     for kind in (
         FaultKind("request_lost", "a client's request never arrives, nor what follows it on that connection", 0),
-        FaultKind("reply_lost", "the request was served; its answer never arrives, nor any later one on that connection", 0),
+        FaultKind(
+            "reply_lost", "the request was served; its answer never arrives, nor any later one on that connection", 0
+        ),
         FaultKind("delay", "a message arrives late, and what follows it on that connection waits behind it", 500),
         FaultKind("disconnect", "a connection breaks; what is under way on it is lost in both directions", 0),
         FaultKind("cut", "nothing passes between two machines, in both directions, until it is healed", 15_000),
         FaultKind("cut_one_way", "nothing passes from one machine to another; the way back is open", 15_000),
-        FaultKind("isolate", "a broker reaches clients but neither controller nor other brokers: a zombie leader", 20_000),
+        FaultKind(
+            "isolate", "a broker reaches clients but neither controller nor other brokers: a zombie leader", 20_000
+        ),
         FaultKind("crash", "a broker dies and restarts; its disk is kept", 12_000),
         FaultKind("crash_losing_tail", "a broker dies and restarts; what was not flushed to its disk is gone", 12_000),
         FaultKind("pause", "a broker stands still and wakes up unaware of it", 12_000),

@@ -21,6 +21,10 @@ RECORD_OVERHEAD_BYTES: Final = 21
 """The most that a record adds to its key, value and headers (varints at their longest)."""
 
 
+TRANSACTIONAL: Final = 0x10
+CONTROL: Final = 0x20
+
+
 class TopicPartition(NamedTuple):
     """One partition of one topic; prints as `orders-0`."""
 
@@ -50,7 +54,8 @@ class RecordBatch(NamedTuple):
 
     `base_offset` and `leader_epoch` are set when a leader places it (0 and -1 before). `last_offset_delta` is
     `record_count - 1` in a fresh batch; compaction may lower `record_count` later. `base_sequence` -1 and `producer_id`
-    -1 mean: no producer, so no rule of the idempotent writer applies. `size_bytes` is the size in format version 2.
+    -1 mean: no producer, so no rule of the idempotent writer applies. `attributes` are Kafka's bits (0-2 compression, 4
+    transactional, 5 control). `size_bytes` is the size in format version 2.
     """
 
     base_offset: int
@@ -62,10 +67,17 @@ class RecordBatch(NamedTuple):
     record_count: int
     base_timestamp_ms: int
     max_timestamp_ms: int
-    is_transactional: bool
-    is_control: bool
+    attributes: int
     size_bytes: int
     records: tuple[Record, ...] | bytes
+
+    @property
+    def is_transactional(self) -> bool:
+        return self.attributes & TRANSACTIONAL != 0
+
+    @property
+    def is_control(self) -> bool:
+        return self.attributes & CONTROL != 0
 
     @property
     def last_offset(self) -> int:
@@ -99,7 +111,7 @@ _new_tuple = tuple.__new__
 
 def placed(batch: RecordBatch, base_offset: int, leader_epoch: int) -> RecordBatch:
     """`batch` with its place in a log. The records are shared, not copied."""
-    return _new_tuple(RecordBatch, (base_offset, leader_epoch, *batch[2:]))
+    return _new_tuple(RecordBatch, (base_offset, leader_epoch) + batch[2:])  # noqa: RUF005 (twice as fast)
 
 
 def record_batch(
@@ -124,8 +136,7 @@ def record_batch(
         len(records),
         timestamps[0],
         max(timestamps),
-        is_transactional,
-        is_control,
+        (TRANSACTIONAL if is_transactional else 0) | (CONTROL if is_control else 0),
         batch_size_bytes(records) if size_bytes is None else size_bytes,
         records,
     )

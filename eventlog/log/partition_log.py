@@ -80,13 +80,16 @@ class PartitionLog:
         "topic_partition",
     )
 
+    log_end_offset: int
+    high_watermark: int
+
     def __init__(self, topic_partition: TopicPartition, store: LogStore, settings: TopicSettings) -> None:
         self.topic_partition = topic_partition
         self.store = store
         self.apply(settings)
         self.log_start_offset: int = store.read_checkpoint("log_start_offset", 0)
         self.log_end_offset = max(store.end_offset, self.log_start_offset)
-        self.high_watermark: int = min(
+        self.high_watermark = min(
             max(store.read_checkpoint("high_watermark", 0), self.log_start_offset), self.log_end_offset
         )
         self.leader_epochs = LeaderEpochs(store.read_checkpoint("leader_epochs", ()))

@@ -7,7 +7,7 @@ reconnect, and only between two numbers can anything overtake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 Frozen = tuple[Any, ...]
@@ -73,7 +73,7 @@ class Machine(Protocol):
     """What moves: broker, controller, producer engine, consumer engine.
 
     `receive` takes one envelope and the time and returns the envelopes to send; nothing else crosses. `deadlines` are
-    the machine's set timers by name, in Unix milliseconds; when one runs out it is removed and comes in as `Timer`.
+    the machine's set timers by name, in Unix milliseconds; when one runs out the world removes it there and it comes in as `Timer`.
     `freeze` gives the machine's whole state as plain tuples with times as distances from `now_ms`; the class's `thaw`
     makes an equal machine of it.
     """
@@ -83,6 +83,6 @@ class Machine(Protocol):
 
     def receive(self, envelope: Envelope, now_ms: int) -> Iterable[Envelope]: ...
 
-    def deadlines(self) -> Mapping[str, int]: ...
+    def deadlines(self) -> dict[str, int]: ...
 
     def freeze(self, now_ms: int) -> Frozen: ...

@@ -39,6 +39,7 @@ from eventlog.values.settings import (
     TopicSettings,
     with_settings,
 )
+from eventlog.values.version import __version__
 
 __all__ = [
     "BATCH_HEADER_BYTES",
@@ -60,6 +61,7 @@ __all__ = [
     "RecordBatch",
     "TopicPartition",
     "TopicSettings",
+    "__version__",
     "batch_size_bytes",
     "chance",
     "check_fault_names",

@@ -1,0 +1,163 @@
+"""Questions that a broker answers from its logs, at once and without changing anything (DeleteRecords aside)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventlog.broker.replica import Replica
+from eventlog.errors import ErrorCode
+from eventlog.log.partition_log import PartitionLog
+from eventlog.messages.broker_api import (
+    EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    MAX_TIMESTAMP,
+    READ_COMMITTED,
+    DeleteRecordsReply,
+    DeleteRecordsRequest,
+    DescribeProducersReply,
+    DescribeProducersRequest,
+    ListOffsetsPartition,
+    ListOffsetsPartitionReply,
+    ListOffsetsReply,
+    ListOffsetsRequest,
+    OffsetForLeaderEpochPartition,
+    OffsetForLeaderEpochPartitionReply,
+    OffsetForLeaderEpochReply,
+    OffsetForLeaderEpochRequest,
+    ProducerDescription,
+)
+from eventlog.values import Record, TopicPartition
+
+Replicas = Mapping[TopicPartition, Replica]
+
+
+def list_offsets(replicas: Replicas, request: ListOffsetsRequest) -> ListOffsetsReply:
+    """Where a partition begins, ends, or reaches a time."""
+    return ListOffsetsReply(tuple([_list_one(replicas, request, asked) for asked in request.partitions]))
+
+
+def _list_one(
+    replicas: Replicas, request: ListOffsetsRequest, asked: ListOffsetsPartition
+) -> ListOffsetsPartitionReply:
+    topic_partition = asked.topic_partition
+    replica = replicas.get(topic_partition)
+    if replica is None:
+        return ListOffsetsPartitionReply(topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    error = replica.check_leader_epoch(asked.current_leader_epoch)
+    leadership = replica.leadership
+    if error is ErrorCode.NONE and leadership is None:
+        error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if error is not ErrorCode.NONE or leadership is None:
+        return ListOffsetsPartitionReply(topic_partition, error)
+    log = replica.log
+    if request.replica_id >= 0:
+        end_offset = log.log_end_offset
+    elif log.high_watermark < leadership.epoch_start_offset:
+        # A new leader's own high watermark may be behind: end offsets must not seem to go backwards.
+        return ListOffsetsPartitionReply(topic_partition, ErrorCode.OFFSET_NOT_AVAILABLE)
+    else:
+        end_offset = log.last_stable_offset if request.isolation_level == READ_COMMITTED else log.high_watermark
+    if asked.timestamp_ms == LATEST_TIMESTAMP:
+        return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, -1, end_offset, leadership.leader_epoch)
+    if asked.timestamp_ms == EARLIEST_TIMESTAMP:
+        start_offset = log.log_start_offset
+        return ListOffsetsPartitionReply(
+            topic_partition, ErrorCode.NONE, -1, start_offset, _epoch_at(log, start_offset)
+        )
+    found = _find_by_time(log, asked.timestamp_ms, end_offset)
+    if found is None:
+        return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE)
+    timestamp_ms, offset = found
+    return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, timestamp_ms, offset, _epoch_at(log, offset))
+
+
+def _epoch_at(log: PartitionLog, offset: int) -> int:
+    epoch = -1
+    for leader_epoch, start_offset in log.leader_epochs.entries:
+        if start_offset > offset:
+            break
+        epoch = leader_epoch
+    return epoch if epoch >= 0 or not log.leader_epochs.entries else log.leader_epochs.entries[0][0]
+
+
+def _find_by_time(log: PartitionLog, timestamp_ms: int, end_offset: int) -> tuple[int, int] | None:
+    """(timestamp, offset) of the first record not older than `timestamp_ms`, or of the newest one. O(records)."""
+    newest: tuple[int, int] | None = None
+    for batch in log.read(log.log_start_offset, end_offset, 2**62):
+        if batch.is_control or isinstance(batch.records, bytes):
+            continue
+        for index, record in enumerate(batch.records):
+            assert isinstance(record, Record)
+            offset = batch.base_offset + index
+            if not log.log_start_offset <= offset < end_offset:
+                continue
+            if timestamp_ms == MAX_TIMESTAMP:
+                if newest is None or record.timestamp_ms > newest[0]:
+                    newest = (record.timestamp_ms, offset)
+            elif record.timestamp_ms >= timestamp_ms:
+                return (record.timestamp_ms, offset)
+    return newest
+
+
+def offset_for_leader_epoch(replicas: Replicas, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochReply:
+    """Where a leader epoch ends in the leader's log."""
+    return OffsetForLeaderEpochReply(tuple([_epoch_end(replicas, asked) for asked in request.partitions]))
+
+
+def _epoch_end(replicas: Replicas, asked: OffsetForLeaderEpochPartition) -> OffsetForLeaderEpochPartitionReply:
+    replica = replicas.get(asked.topic_partition)
+    if replica is None:
+        return OffsetForLeaderEpochPartitionReply(asked.topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    error = replica.check_leader_epoch(asked.current_leader_epoch)
+    if error is ErrorCode.NONE and replica.leadership is None:
+        error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if error is not ErrorCode.NONE:
+        return OffsetForLeaderEpochPartitionReply(asked.topic_partition, error)
+    leader_epoch, end_offset = replica.log.end_offset_for(asked.leader_epoch)
+    return OffsetForLeaderEpochPartitionReply(asked.topic_partition, ErrorCode.NONE, leader_epoch, end_offset)
+
+
+def describe_producers(replicas: Replicas, request: DescribeProducersRequest) -> DescribeProducersReply:
+    """The producer state itself. Followers answer too."""
+    partitions: list[tuple[TopicPartition, ErrorCode, tuple[ProducerDescription, ...]]] = []
+    for topic_partition in request.partitions:
+        replica = replicas.get(topic_partition)
+        if replica is None:
+            partitions.append((topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ()))
+            continue
+        producers = tuple(
+            [
+                ProducerDescription(
+                    producer_id,
+                    entry.producer_epoch,
+                    entry.last_sequence,
+                    entry.last_timestamp_ms,
+                    entry.coordinator_epoch,
+                    entry.txn_first_offset,
+                )
+                for producer_id, entry in replica.log.producer_state.entries()
+            ]
+        )
+        partitions.append((topic_partition, ErrorCode.NONE, producers))
+    return DescribeProducersReply(tuple(partitions))
+
+
+def delete_records(replicas: Replicas, request: DeleteRecordsRequest) -> DeleteRecordsReply:
+    """Move log starts up, at most to the high watermark."""
+    partitions = []
+    for topic_partition, offset in request.partitions:
+        replica = replicas.get(topic_partition)
+        if replica is None:
+            partitions.append((topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1))
+        elif replica.leadership is None:
+            partitions.append((topic_partition, ErrorCode.NOT_LEADER_OR_FOLLOWER, -1))
+        else:
+            log = replica.log
+            wanted = log.high_watermark if offset == -1 else offset
+            if not 0 <= wanted <= log.high_watermark:
+                partitions.append((topic_partition, ErrorCode.OFFSET_OUT_OF_RANGE, -1))
+                continue
+            if wanted > log.log_start_offset:
+                log.advance_log_start(wanted)
+            partitions.append((topic_partition, ErrorCode.NONE, log.log_start_offset))
+    return DeleteRecordsReply(tuple(partitions))

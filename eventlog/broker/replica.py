@@ -1,0 +1,42 @@
+"""One broker's replica of one partition: its log, and at any time one role or none."""
+
+from __future__ import annotations
+
+from eventlog.broker.follower import Following
+from eventlog.broker.leader import Leadership
+from eventlog.errors import ErrorCode
+from eventlog.log.partition_log import PartitionLog
+from eventlog.messages.controller_api import PartitionRecord
+from eventlog.values import BrokerSettings, TopicPartition, TopicSettings
+
+
+class Replica:
+    """`partition` is what metadata says; `leadership` or `following` is the role taken on account of it."""
+
+    __slots__ = ("following", "leadership", "log", "min_insync_replicas", "partition", "topic_partition")
+
+    def __init__(self, log: PartitionLog, partition: PartitionRecord, min_insync_replicas: int) -> None:
+        self.topic_partition: TopicPartition = partition.topic_partition
+        self.log = log
+        self.partition = partition
+        # Never more than there are replicas.
+        self.min_insync_replicas = min(min_insync_replicas, len(partition.replicas))
+        self.leadership: Leadership | None = None
+        self.following: Following | None = None
+
+    def check_leader_epoch(self, current_leader_epoch: int) -> ErrorCode:
+        """FENCED or UNKNOWN when the asker's idea of the leader epoch differs; compared before leadership."""
+        if current_leader_epoch < 0 or current_leader_epoch == self.partition.leader_epoch:
+            return ErrorCode.NONE
+        if current_leader_epoch < self.partition.leader_epoch:
+            return ErrorCode.FENCED_LEADER_EPOCH
+        return ErrorCode.UNKNOWN_LEADER_EPOCH
+
+
+def topic_settings(overrides: tuple[tuple[str, int | str | bool], ...], broker: BrokerSettings) -> TopicSettings:
+    """A topic's overrides over the broker's settings."""
+    values = dict(overrides)
+    values.setdefault("max_message_bytes", broker.message_max_bytes)
+    values.setdefault("min_insync_replicas", broker.min_insync_replicas)
+    values.setdefault("unclean_leader_election_enable", broker.unclean_leader_election_enable)
+    return TopicSettings(**values)  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+"""The waiting room: requests that can't be answered yet, as data.
+
+A produce with acks=all waits until the high watermark passes its batches; a fetch waits for records; a metadata request
+waits for a newer leader. Each is a value with what it waits for, where its answer goes, and until when. Whoever changes
+what is waited for asks the room who may leave; nothing polls.
+
+Source: Kafka's `DelayedProduce` and `DelayedFetch`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from eventlog.messages import Connection, Frozen
+from eventlog.messages.broker_api import FetchRequest, MetadataRequest, ProducePartitionReply
+from eventlog.values import TopicPartition
+
+
+class WaitingProduce:
+    """`required`: for each partition still waited for, the offset that the high watermark must reach."""
+
+    __slots__ = ("connection", "correlation_id", "deadline_ms", "replies", "required")
+
+    def __init__(
+        self,
+        connection: Connection,
+        correlation_id: int,
+        replies: dict[TopicPartition, ProducePartitionReply],
+        required: dict[TopicPartition, int],
+        deadline_ms: int,
+    ) -> None:
+        self.connection = connection
+        self.correlation_id = correlation_id
+        self.replies = replies
+        self.required = required
+        self.deadline_ms = deadline_ms
+
+
+class WaitingFetch(NamedTuple):
+    """`deadline_ms` -1: for ever (a follower)."""
+
+    connection: Connection
+    correlation_id: int
+    request: FetchRequest
+    deadline_ms: int
+
+
+class WaitingMetadata(NamedTuple):
+    connection: Connection
+    correlation_id: int
+    request: MetadataRequest
+    deadline_ms: int
+
+
+class WaitingRoom:
+    """All that one broker has put off, in order of arrival."""
+
+    __slots__ = ("fetches", "metadata", "produces")
+
+    def __init__(self) -> None:
+        self.produces: list[WaitingProduce] = []
+        # A connection has one request in process, so it names its fetch.
+        self.fetches: dict[Connection, WaitingFetch] = {}
+        self.metadata: list[WaitingMetadata] = []
+
+    def fetches_of(self, topic_partition: TopicPartition) -> list[WaitingFetch]:
+        """Those that ask for this partition, oldest first. O(waiting fetches)."""
+        return [
+            waiting
+            for waiting in self.fetches.values()
+            for wanted in waiting.request.partitions
+            if wanted.topic_partition == topic_partition
+        ]
+
+    def forget(self, connection: Connection) -> None:
+        """The asker is gone."""
+        self.fetches.pop(connection, None)
+        if self.produces:
+            self.produces = [waiting for waiting in self.produces if waiting.connection != connection]
+        if self.metadata:
+            self.metadata = [waiting for waiting in self.metadata if waiting.connection != connection]
+
+    def freeze(self, now_ms: int) -> Frozen:
+        return (
+            tuple(
+                [
+                    (
+                        waiting.connection,
+                        waiting.correlation_id,
+                        tuple(waiting.replies.items()),
+                        tuple(waiting.required.items()),
+                        max(0, waiting.deadline_ms - now_ms),
+                    )
+                    for waiting in self.produces
+                ]
+            ),
+            tuple([_frozen_wait(waiting, now_ms) for waiting in self.fetches.values()]),
+            tuple([_frozen_wait(waiting, now_ms) for waiting in self.metadata]),
+        )
+
+    @classmethod
+    def thaw(cls, frozen: Frozen, now_ms: int) -> WaitingRoom:
+        room = cls()
+        produces, fetches, metadata = frozen
+        for connection, correlation_id, replies, required, wait_ms in produces:
+            room.produces.append(
+                WaitingProduce(connection, correlation_id, dict(replies), dict(required), now_ms + wait_ms)
+            )
+        for fields in fetches:
+            waiting = WaitingFetch(*_thawed_wait(fields, now_ms))
+            room.fetches[waiting.connection] = waiting
+        room.metadata = [WaitingMetadata(*_thawed_wait(fields, now_ms)) for fields in metadata]
+        return room
+
+
+def _frozen_wait(waiting: WaitingFetch | WaitingMetadata, now_ms: int) -> tuple[Any, ...]:
+    wait_ms = None if waiting.deadline_ms < 0 else max(0, waiting.deadline_ms - now_ms)
+    return (waiting.connection, waiting.correlation_id, waiting.request, wait_ms)
+
+
+def _thawed_wait(fields: tuple[Any, ...], now_ms: int) -> tuple[Any, ...]:
+    connection, correlation_id, request, wait_ms = fields
+    return (connection, correlation_id, request, -1 if wait_ms is None else now_ms + wait_ms)

@@ -1,0 +1,770 @@
+"""Floor 5: what a user holds. Each method is a line or two into the world.
+
+```python
+with Cluster(brokers=3) as cluster, cluster.producer() as producer:
+    print(producer.send("orders", b"hello").offset)
+```
+
+Nothing sleeps. Waiting runs the world, in virtual time, until what is waited for has happened; a cluster nobody waits
+for stands still. Faults are called as everywhere else (`eventlog.values.FAULTS`).
+
+Not here: sockets. Every error is one of the five classes of `eventlog.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Final
+
+from eventlog.check import History, Verdict, judge
+from eventlog.check import history as rows
+from eventlog.client import ConsumerEngine, ProducerEngine
+from eventlog.errors import (
+    ErrorCode,
+    EventLogError,
+    FatalError,
+    RequestError,
+    RetriableError,
+    UnknownOutcomeError,
+    failure,
+)
+from eventlog.messages import CONTROLLER, NO_CONNECTION, Connection, Envelope, Machine, broker_name
+from eventlog.messages.broker_api import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP
+from eventlog.messages.controller_api import CreateTopicReply, CreateTopicRequest
+from eventlog.messages.user_api import (
+    USER,
+    Assign,
+    CloseConsumer,
+    CloseProducer,
+    ConsumedRecord,
+    Flush,
+    Poll,
+    Polled,
+    Seek,
+    Send,
+    SendRefused,
+    SendsResolved,
+)
+from eventlog.sim.choices import ByHand, Replay, Seeded
+from eventlog.sim.faults import Deviation, FaultPlan, fault_plan
+from eventlog.sim.invariants import Invariants
+from eventlog.sim.literal import run_literal
+from eventlog.sim.recorder import Recorder
+from eventlog.sim.trace import is_of_the_story, ladder, story_actors, trace_digest, trace_lines
+from eventlog.sim.world import START_MS, World
+from eventlog.values import (
+    BrokerSettings,
+    ConsumerSettings,
+    ProducerSettings,
+    Record,
+    TopicPartition,
+    TopicSettings,
+    __version__,
+    check_fault_names,
+    with_settings,
+)
+
+NONE: Final = ErrorCode.NONE
+DEFAULT_WAIT_MS: Final = 300_000
+BY_HAND: Final = "by hand"
+Bytes = bytes | str | None
+
+
+def _to_bytes(what: str, value: Bytes) -> bytes | None:
+    if value is None or value.__class__ is bytes:
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    raise RequestError(f"{what} must be bytes, str or None, not {type(value).__name__}")
+
+
+def _as_plan(faults: Iterable[str] | FaultPlan | None) -> FaultPlan | None:
+    if faults is None or isinstance(faults, FaultPlan):
+        return faults
+    names = faults.split(",") if isinstance(faults, str) else faults
+    return fault_plan(check_fault_names(tuple(names)))
+
+
+def _strength(acks: int) -> int:
+    return 2 if acks == -1 else acks
+
+
+class Delivery:
+    """The end of one send, when it has come. Asking for `offset` runs the world until then."""
+
+    __slots__ = ("_error", "_offset", "_producer", "number", "partition", "topic")
+
+    def __init__(self, producer: Producer, number: int, topic: str, partition: int) -> None:
+        self._producer = producer
+        self.number = number
+        self.topic = topic
+        self.partition = partition
+        self._offset = -2
+        self._error: EventLogError | None = None
+
+    @property
+    def done(self) -> bool:
+        """Acknowledged or failed."""
+        return self._offset != -2
+
+    @property
+    def error(self) -> EventLogError | None:
+        """Why it failed; None while it is under way and when it was acknowledged."""
+        return self._error
+
+    @property
+    def offset(self) -> int:
+        """The record's offset, waited for; -1 when it was written at an unknown one (acks=0). Raises what failed."""
+        if self._offset == -2:
+            self._producer._cluster.wait_for(lambda: self.done, f"the delivery of {self!r}")
+        if self._error is not None:
+            raise self._error
+        return self._offset
+
+    def __repr__(self) -> str:
+        if self._error is not None:
+            state = f"failed: {self._error.code.name}"
+        else:
+            state = "under way" if self._offset == -2 else f"at {self._offset}"
+        return f"<Delivery {self.number} to {self.topic}-{self.partition}: {state}>"
+
+
+class Producer:
+    """A producer, idempotent unless told otherwise. Made by `Cluster.producer()`."""
+
+    __slots__ = ("_closed", "_cluster", "_deliveries", "_engine", "name")
+
+    def __init__(self, cluster: Cluster, engine: ProducerEngine) -> None:
+        self._cluster = cluster
+        self._engine = engine
+        self.name = engine.name
+        self._deliveries: dict[int, Delivery] = {}
+        self._closed = False
+
+    def send(
+        self,
+        topic: str,
+        value: Bytes,
+        key: Bytes = None,
+        partition: int = -1,
+        timestamp_ms: int | None = None,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+    ) -> Delivery:
+        """Hand over one record; returns at once. `partition` -1: by key, or sticky without one.
+
+        Raises RequestError for a call that can't be right, FatalError when this producer is closed or finished. O(1).
+        """
+        if self._closed:
+            raise FatalError(f"producer {self.name!r} is closed; make a new one")
+        cluster = self._cluster
+        world = cluster._open_world()
+        if value.__class__ is not bytes or (key is not None and key.__class__ is not bytes):
+            value = _to_bytes("value", value)
+            key = _to_bytes("key", key)
+        number = cluster._next_send_number
+        cluster._next_send_number = number + 1
+        delivery = self._deliveries[number] = Delivery(self, number, topic, partition)
+        record = Record(
+            key,
+            value,
+            world.now_ms if timestamp_ms is None else timestamp_ms,
+            tuple(headers) if headers else (),
+            number,
+        )
+        name = self.name
+        world.inject(Envelope(USER, name, NO_CONNECTION, 0, Send(topic, partition, record)))
+        error = delivery._error
+        if error is not None and isinstance(error, RequestError | FatalError):
+            raise error
+        return delivery
+
+    def flush(self, timeout_ms: int = DEFAULT_WAIT_MS) -> None:
+        """Send what waits and run the world until every send has its end.
+
+        Raises UnknownOutcomeError when `timeout_ms` of virtual time pass before. A failed send raises here only through
+        its own `Delivery`.
+        """
+        world = self._cluster._open_world()
+        world.inject(Envelope(USER, self.name, NO_CONNECTION, 0, Flush()))
+        self._cluster.wait_for(lambda: not self._deliveries, f"{self.name!r} to flush", timeout_ms)
+
+    @property
+    def in_flight(self) -> int:
+        """Sends without an end yet."""
+        return len(self._deliveries)
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond each batch's first."""
+        return self._engine.retries
+
+    @property
+    def epoch_bumps(self) -> int:
+        """How often it raised its producer epoch by itself."""
+        return self._engine.epoch_bumps
+
+    def close(self) -> None:
+        """Flush, then refuse further sends. Closing twice is no error."""
+        if self._closed:
+            return
+        if not self._cluster._closed:
+            self.flush()
+            self._cluster._world.inject(Envelope(USER, self.name, NO_CONNECTION, 0, CloseProducer()))
+        self._closed = True
+
+    def __enter__(self) -> Producer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._closed = True
+
+    def _resolved(self, message: SendsResolved) -> None:
+        deliveries = self._deliveries
+        if message.error is NONE:
+            offset = message.base_offset
+            partition = message.topic_partition.partition
+            for record in message.records:
+                delivery = deliveries.pop(record.send_number)
+                delivery.partition = partition
+                delivery._offset = offset
+                if offset >= 0:
+                    offset += 1
+            return
+        error = failure(message.error, message.message, message.may_be_written)
+        for record in message.records:
+            self._fail(record.send_number, message.topic_partition.partition, error)
+
+    def _refused(self, message: SendRefused) -> None:
+        error = failure(message.error, message.message, False)
+        self._fail(message.record.send_number, message.partition, error)
+
+    def _fail(self, number: int, partition: int, error: EventLogError) -> None:
+        delivery = self._deliveries.pop(number)
+        delivery.partition = partition
+        delivery._error = error
+        delivery._offset = -1
+
+
+class Consumer:
+    """A reader that is told what to read. Made by `Cluster.consumer()`."""
+
+    __slots__ = ("_closed", "_cluster", "_engine", "_polled", "name")
+
+    def __init__(self, cluster: Cluster, engine: ConsumerEngine) -> None:
+        self._cluster = cluster
+        self._engine = engine
+        self.name = engine.name
+        self._polled: Polled | None = None
+        self._closed = False
+
+    def _tell(self, message: Any) -> None:
+        if self._closed:
+            raise FatalError(f"consumer {self.name!r} is closed; make a new one")
+        self._cluster._open_world().inject(Envelope(USER, self.name, NO_CONNECTION, 0, message))
+
+    def assign(self, *partitions: tuple[str, int]) -> Consumer:
+        """Read these (topic, partition)s. Returns itself."""
+        for topic, partition in partitions:
+            self._cluster._check_partition(topic, partition)
+        self._tell(Assign(tuple([TopicPartition(*partition) for partition in partitions])))
+        return self
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Go on from `offset`; -2 is the earliest and -1 the latest."""
+        self._cluster._check_partition(topic, partition)
+        if offset < EARLIEST_TIMESTAMP:
+            raise RequestError(
+                f"offset must be 0 or more, {LATEST_TIMESTAMP} (latest) or {EARLIEST_TIMESTAMP} (earliest), not {offset}"
+            )
+        self._tell(Seek(TopicPartition(topic, partition), offset))
+
+    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> tuple[ConsumedRecord, ...]:
+        """What is there to read, at most `max_records`; waits up to `timeout_ms` of virtual time for the first.
+
+        With 0 it waits just as long as one fetch takes. Reads up to the high watermark. Raises what must be acted on.
+        """
+        if timeout_ms < 0:
+            raise RequestError(f"timeout_ms must be 0 or more, not {timeout_ms}")
+        settings = self._engine.settings
+        limit = settings.max_poll_records if max_records is None else max_records
+        if limit < 1:
+            raise RequestError(f"max_records must be 1 or more, not {limit}")
+        self._polled = None
+        self._tell(Poll(timeout_ms or 1_000, limit))
+        self._cluster.wait_for(lambda: self._polled is not None, f"{self.name!r} to poll", DEFAULT_WAIT_MS + timeout_ms)
+        polled = self._polled
+        assert polled is not None
+        if polled.error is not NONE:
+            raise failure(polled.error, polled.message, False)
+        return polled.records
+
+    def close(self) -> None:
+        """Give its connections up. Closing twice is no error."""
+        if not self._closed and not self._cluster._closed:
+            self._tell(CloseConsumer())
+        self._closed = True
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Cluster:
+    """Brokers, a controller and a network in this process.
+
+    `faults` None: a benign world in which only what is asked for goes wrong. A list of names, or a `FaultPlan`: a world
+    of chaos whose luck depends on `seed` alone. `deviations` replays a run. Further keywords are broker settings under
+    Kafka's names. `checks`: "off", "cheap" (what just moved, at every event) or "full".
+
+    Raises RequestError for an impossible setting, InvariantViolation when this library breaks a promise of its own.
+    """
+
+    def __init__(
+        self,
+        brokers: int = 3,
+        seed: int = 0,
+        faults: Iterable[str] | FaultPlan | None = None,
+        deviations: Iterable[tuple[Any, ...]] | None = None,
+        checks: str = "cheap",
+        record: bool = True,
+        **settings: Any,
+    ) -> None:
+        if checks not in ("off", "cheap", "full"):
+            raise RequestError(f"checks must be 'off', 'cheap' or 'full', not {checks!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise RequestError(f"seed must be a whole number, not {seed!r}")
+        self._settings = dict(settings)
+        plan = _as_plan(faults)
+        answerer: Seeded | Replay | None = None
+        if deviations is not None:
+            answerer = Replay(tuple([Deviation(*fields) for fields in deviations]))
+        elif plan is not None:
+            answerer = Seeded(seed, plan)
+        self._recorder = Recorder() if record else None
+        self._world = World(
+            brokers,
+            with_settings(BrokerSettings(), self._settings),
+            seed,
+            answerer,
+            self._recorder,
+            None if checks == "off" else Invariants(full=checks == "full"),
+        )
+        self._world.user_inbox = self._inbox
+        self._closed = False
+        self._next_send_number = 0
+        self._clients: dict[str, Producer | Consumer] = {}
+        self._admin_replies: dict[Connection, Any] = {}
+        image = self._world.controller.image
+        self.wait_for(
+            lambda: all(image.is_alive(broker_id) for broker_id in self._world.stores), "the brokers to start"
+        )
+
+    # --- topics, clients ------------------------------------------------------------------------------------------
+
+    def create_topic(self, topic: str, partitions: int = 1, replication_factor: int = -1, **settings: Any) -> None:
+        """Make a topic and wait until every broker knows it. `replication_factor` -1: as many as there are, at most 3."""
+        if not isinstance(topic, str) or not topic:
+            raise RequestError(f"a topic needs a name, not {topic!r}")
+        checked = with_settings(TopicSettings(), settings)
+        names = [name.replace(".", "_") for name in settings]
+        overrides = tuple([(name, getattr(checked, name)) for name in names])
+        world = self._open_world()
+        connection = world.ask_controller(CreateTopicRequest(topic, partitions, replication_factor, overrides))
+        self.wait_for(lambda: connection in self._admin_replies, f"topic {topic!r} to be made")
+        reply = self._admin_replies.pop(connection)
+        assert isinstance(reply, CreateTopicReply)
+        if reply.error is not NONE:
+            raise RequestError(reply.error_message, reply.error)
+        end_offset = world.controller.image.end_offset
+        reachable = [broker for broker in world.brokers() if self._is_reachable(broker.name)]
+        self.wait_for(
+            lambda: all(broker.image.end_offset >= end_offset for broker in reachable),
+            f"topic {topic!r} to be known everywhere",
+        )
+
+    def _is_reachable(self, name: str) -> bool:
+        world = self._world
+        return name not in world.paused and (CONTROLLER, name) not in world.links.cuts
+
+    def producer(self, name: str = "", **settings: Any) -> Producer:
+        """A new producer. Settings under Kafka's names; `max_in_flight` and `idempotence` are short for the long ones."""
+        world = self._open_world()
+        name = name or f"producer-{1 + sum(isinstance(client, Producer) for client in self._clients.values())}"
+        engine = ProducerEngine(name, with_settings(ProducerSettings(), settings), tuple(world.stores), world.seed)
+        producer = Producer(self, engine)
+        self._add(engine, producer)
+        return producer
+
+    def consumer(self, *partitions: tuple[str, int], name: str = "", **settings: Any) -> Consumer:
+        """A new consumer that reads `partitions`, each (topic, partition), from the start unless told otherwise."""
+        world = self._open_world()
+        name = name or f"consumer-{1 + sum(isinstance(client, Consumer) for client in self._clients.values())}"
+        engine = ConsumerEngine(name, with_settings(ConsumerSettings(), settings), tuple(world.stores), world.seed)
+        consumer = Consumer(self, engine)
+        self._add(engine, consumer)
+        return consumer.assign(*partitions) if partitions else consumer
+
+    def _add(self, engine: Machine, client: Producer | Consumer) -> None:
+        if engine.name in self._clients or engine.name in self._world.machines:
+            raise RequestError(f"there is a client called {engine.name!r} already")
+        self._clients[engine.name] = client
+        self._world.add(engine)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual Unix time."""
+        return self._world.now_ms
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Virtual time since the cluster was made."""
+        return self._world.now_ms - START_MS
+
+    def advance(self, by_ms: int) -> None:
+        """Let `by_ms` of virtual time pass, with everything that happens in it."""
+        if by_ms < 0:
+            raise RequestError(f"time goes forward only: by_ms must be 0 or more, not {by_ms}")
+        world = self._open_world()
+        world.run_until(world.now_ms + by_ms)
+
+    def wait_for(
+        self, predicate: Callable[[], bool], what: str = "the condition", timeout_ms: int = DEFAULT_WAIT_MS
+    ) -> None:
+        """Run the world until `predicate()` is true. Raises UnknownOutcomeError after `timeout_ms` of virtual time, or
+        when the world is at rest and nothing more can happen."""
+        world = self._open_world()
+        until_ms = world.now_ms + timeout_ms
+        while not predicate():
+            if not world.step(until_ms):
+                came = "nothing more happens" if world.next_event_ms() is None else f"{timeout_ms} ms passed"
+                raise UnknownOutcomeError(f"waited for {what}, but {came} (at {self.elapsed_ms} ms)")
+
+    # --- faults ---------------------------------------------------------------------------------------------------
+
+    def crash(self, broker_id: int, losing_tail: bool = False) -> None:
+        """The broker's process dies. Its disk is kept; with `losing_tail`, without what was not flushed."""
+        self._check_broker(broker_id)
+        fault = "crash_losing_tail" if losing_tail else "crash"
+        self._strike(fault, broker_name(broker_id))
+
+    def restart(self, broker_id: int) -> None:
+        """Start the broker again over its disk."""
+        self._check_broker(broker_id)
+        self._open_world().restart(broker_id)
+        self._note_end("restart", broker_name(broker_id))
+
+    def pause(self, broker_id: int) -> None:
+        """The broker stands still; `resume` wakes it up unaware."""
+        self._check_broker(broker_id)
+        self._strike("pause", broker_name(broker_id))
+
+    def resume(self, broker_id: int) -> None:
+        self._check_broker(broker_id)
+        self._open_world().resume(broker_name(broker_id))
+        self._note_end("resume", broker_name(broker_id))
+
+    def isolate(self, broker_id: int) -> None:
+        """Clients reach the broker; the controller and the other brokers don't."""
+        self._check_broker(broker_id)
+        self._strike("isolate", broker_name(broker_id))
+
+    def rejoin(self, broker_id: int) -> None:
+        """Undo `isolate`."""
+        self._check_broker(broker_id)
+        self._open_world().rejoin(broker_name(broker_id))
+        self._note_end("rejoin", broker_name(broker_id))
+
+    def cut(self, first: int | str, second: int | str) -> None:
+        """Nothing passes between two machines (a broker's id, or a name: "controller", a client's) until `heal`."""
+        self._strike("cut", f"{self._name(first)}<>{self._name(second)}")
+
+    def cut_one_way(self, source: int | str, destination: int | str) -> None:
+        """Nothing passes from `source` to `destination`; the way back is open."""
+        self._strike("cut_one_way", f"{self._name(source)}>{self._name(destination)}")
+
+    def heal(self, first: int | str | None = None, second: int | str | None = None) -> None:
+        """Undo one cut of the two; without names, undo every fault there is."""
+        world = self._open_world()
+        if first is None or second is None:
+            world.heal_all()
+            self._note_end("heal", "everything")
+            return
+        one, other = self._name(first), self._name(second)
+        world.heal(one, other)
+        self._note_end("heal", f"{one}-{other}")
+
+    def slow_follower(self, broker_id: int) -> None:
+        """The broker's fetches are late until `heal()`."""
+        self._check_broker(broker_id)
+        self._strike("slow_follower", broker_name(broker_id))
+
+    def elect(self, topic: str, partition: int, broker_id: int) -> None:
+        """Make another in-sync replica lead, though nothing failed. Waits until that broker acts as leader."""
+        self._check_partition(topic, partition)
+        self._check_broker(broker_id)
+        wanted = TopicPartition(topic, partition)
+        known = self._world.controller.image.partitions[wanted]
+        if broker_id not in known.in_sync_replicas:
+            raise RequestError(f"broker {broker_id} is not in sync with {wanted}: {list(known.in_sync_replicas)} are")
+        self._strike("election", f"{wanted}>{broker_name(broker_id)}")
+
+    def lose_next_ack(self, producer: Producer | None = None) -> None:
+        """The next produce is written and replicated; its answer never arrives, nor any later one on that connection.
+
+        The producer notices by its request timeout, and retries.
+        """
+        self._lose_next("reply_lost", producer)
+
+    def lose_next_request(self, producer: Producer | None = None) -> None:
+        """The next produce never arrives, nor what follows it on that connection."""
+        self._lose_next("request_lost", producer)
+
+    def _lose_next(self, fault: str, producer: Producer | None) -> None:
+        world = self._open_world()
+        if not isinstance(world.answerer, ByHand):
+            world.answerer = ByHand(world.answerer)
+        world.answerer.wanted.append((fault, "" if producer is None else producer.name))
+
+    def _strike(self, fault: str, target: str) -> None:
+        world = self._open_world()
+        world.strike_now(Deviation(BY_HAND, len(world.deviations) + 1, fault, target, -1))
+
+    def _note_end(self, what: str, target: str) -> None:
+        if self._recorder is not None:
+            self._recorder.fault_ended(self._world.event_number, self._world.now_ms, what, (target,))
+
+    def _name(self, machine: int | str) -> str:
+        if isinstance(machine, str):
+            self._world._check_name(machine)
+            return machine
+        self._check_broker(machine)
+        return broker_name(machine)
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def leader(self, topic: str, partition: int = 0) -> int:
+        """The broker that leads, by the controller; -1 when nobody does."""
+        self._check_partition(topic, partition)
+        return self._world.controller.image.partitions[TopicPartition(topic, partition)].leader_id
+
+    def in_sync_replicas(self, topic: str, partition: int = 0) -> tuple[int, ...]:
+        """By the controller."""
+        self._check_partition(topic, partition)
+        return self._world.controller.image.partitions[TopicPartition(topic, partition)].in_sync_replicas
+
+    def records(self, topic: str, partition: int | None = None, broker_id: int | None = None) -> list[ConsumedRecord]:
+        """What is in the log, straight from a replica: the leader's up to the high watermark, or all of one broker's.
+
+        For every partition in turn when none is named. Looks only: no time passes.
+        """
+        self._check_topic(topic)
+        found: list[ConsumedRecord] = []
+        for known in self._world.controller.image.partitions_of(topic):
+            if partition is None or known.topic_partition.partition == partition:
+                found += self._records_of(known.topic_partition, known.leader_id, broker_id)
+        if partition is not None:
+            self._check_partition(topic, partition)
+        return found
+
+    def _records_of(
+        self, topic_partition: TopicPartition, leader_id: int, broker_id: int | None
+    ) -> Iterator[ConsumedRecord]:
+        if broker_id is not None:
+            self._check_broker(broker_id)
+        wanted = leader_id if broker_id is None else broker_id
+        broker = self._world.find_broker(wanted) if wanted in self._world.stores else None
+        replica = None if broker is None else broker.replicas.get(topic_partition)
+        if replica is None:
+            raise RetriableError(
+                f"{topic_partition}: there is no {'leader' if broker_id is None else f'replica on broker {broker_id}'} "
+                "to read from at the moment; let time pass (`advance`) or restart a broker",
+                ErrorCode.LEADER_NOT_AVAILABLE,
+            )
+        log = replica.log
+        end_offset = log.high_watermark if broker_id is None else log.log_end_offset
+        for batch in log.read(log.log_start_offset, end_offset, 2**62):
+            if batch.is_control or isinstance(batch.records, bytes):
+                continue
+            for index, record in enumerate(batch.records):
+                offset = batch.base_offset + index
+                if log.log_start_offset <= offset < end_offset:
+                    yield ConsumedRecord(topic_partition, offset, batch.leader_epoch, record)
+
+    # --- judging --------------------------------------------------------------------------------------------------
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """What went otherwise than in a benign run, so far."""
+        return tuple(self._world.deviations)
+
+    @property
+    def literal(self) -> str:
+        """The run as a Python literal: settings, seed, and the deviations that chance or a replay chose.
+
+        What the caller asked for (`crash`, `lose_next_ack` ...) is not in it: the caller's program repeats that.
+        """
+        world = self._world
+        scenario = {"brokers": len(world.stores), "seed": world.seed, **self._settings}
+        asked = world.answerer.taken if isinstance(world.answerer, ByHand) else []
+        chosen = [known for known in world.deviations if known.event != BY_HAND and known not in asked]
+        return run_literal(scenario, chosen)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Trace and history. Raises RequestError for a cluster made with record=False."""
+        if self._recorder is None:
+            raise RequestError("this cluster was made with record=False: nothing was written down")
+        return self._recorder
+
+    def history(self, healed: bool = False) -> History:
+        """What the checker judges: everything so far, closed with every replica's log as it is now."""
+        recorder, world = self.recorder, self._world
+        idempotent = [client._engine.settings for client in self._clients.values() if isinstance(client, Producer)]
+        first = idempotent[0] if idempotent else ProducerSettings()
+        closed = Recorder()
+        closed.history.append(
+            rows.Run(
+                rows.FORMAT,
+                __version__,
+                "idempotent" if all(settings.enable_idempotence for settings in idempotent) else "plain",
+                min([settings.acks for settings in idempotent], key=_strength, default=-1),
+                world.broker_settings.min_insync_replicas,
+                len(world.stores),
+                self.literal,
+                first.initial_sequence,
+            )
+        )
+        for row in recorder.history:
+            closed.history.append(row)
+        partitions = world.controller.image.partitions
+        for broker in world.brokers():
+            for topic_partition, replica in broker.replicas.items():
+                is_leader = partitions[topic_partition].leader_id == broker.broker_id and replica.leadership is not None
+                closed.log_contents(world.now_ms, broker.broker_id, replica.log, is_leader)
+        closed.history.append(rows.End(world.now_ms, healed))
+        return closed.history
+
+    def check(self, heal: bool = True) -> Verdict:
+        """Undo every fault, let the cluster recover, and judge all that happened.
+
+        With `heal` False things are judged as they are. The verdict speaks; nothing is raised.
+        """
+        if heal:
+            self.recover()
+        return judge(self.history(healed=heal))
+
+    def recover(self, timeout_ms: int = DEFAULT_WAIT_MS) -> None:
+        """Undo every fault and run until every send has its end, or `timeout_ms` have passed."""
+        world = self._open_world()
+        if isinstance(world.answerer, ByHand):
+            world.answerer.inner = None
+            world.answerer.wanted.clear()
+        else:
+            world.answerer = None
+        world.heal_all()
+        until_ms = world.now_ms + timeout_ms
+        while not self._has_recovered() and world.step(until_ms):
+            pass
+
+    def _has_recovered(self) -> bool:
+        world = self._world
+        if any(isinstance(client, Producer) and client.in_flight for client in self._clients.values()):
+            return False
+        for topic_partition, known in world.controller.image.partitions.items():
+            if known.leader_id < 0 or len(known.in_sync_replicas) < len(known.replicas):
+                return False
+            ends: dict[tuple[int, int], None] = {}
+            for broker_id in known.replicas:
+                broker = world.find_broker(broker_id)
+                replica = None if broker is None else broker.replicas.get(topic_partition)
+                if replica is None:
+                    return False
+                ends[(replica.log.log_end_offset, replica.log.high_watermark)] = None
+            if len(ends) != 1:
+                return False
+        return True
+
+    def story(self, start: int = 0, end: int | None = None, with_replication: bool = False) -> str:
+        """The ladder: a text picture of events `start` to `end`, of those that tell a story."""
+        events = [event for event in self.recorder.events[start:end] if is_of_the_story(event[2], with_replication)]
+        return ladder(events, story_actors(events), START_MS)
+
+    def trace(self) -> Iterator[str]:
+        """Every event as a JSON line."""
+        return trace_lines(self.recorder.events)
+
+    def trace_digest(self) -> str:
+        """SHA-256 of the trace."""
+        return trace_digest(self.recorder.events)
+
+    # --- closing --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The cluster is gone; what it recorded stays. Closing twice is no error."""
+        self._closed = True
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        up = len(self._world.brokers())
+        return f"<Cluster: {up} of {len(self._world.stores)} brokers up, {self.elapsed_ms} ms>"
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _open_world(self) -> World:
+        if self._closed:
+            raise FatalError("this cluster is closed; make a new one")
+        return self._world
+
+    def _inbox(self, envelope: Envelope) -> None:
+        message = envelope.message
+        client = self._clients.get(envelope.source)
+        if isinstance(client, Producer):
+            if message.__class__ is SendsResolved:
+                client._resolved(message)
+            elif isinstance(message, SendRefused):
+                client._refused(message)
+        elif isinstance(client, Consumer):
+            client._polled = message
+        else:
+            self._admin_replies[envelope.connection] = message
+
+    def _check_broker(self, broker_id: int) -> None:
+        self._open_world().find_broker(broker_id)
+
+    def _check_topic(self, topic: str) -> None:
+        topics = self._open_world().controller.image.topics
+        if topic not in topics:
+            known = ", ".join(sorted(topics)) or "none yet"
+            raise RequestError(
+                f"there is no topic {topic!r}; the topics are: {known}", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            )
+
+    def _check_partition(self, topic: str, partition: int) -> None:
+        self._check_topic(topic)
+        count = len(self._world.controller.image.partitions_of(topic))
+        if not 0 <= partition < count:
+            raise RequestError(
+                f"topic {topic!r} has partitions 0 to {count - 1}, not {partition}",
+                ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            )

@@ -1,0 +1,91 @@
+"""What the metadata log says, replayed: the same code for the controller and for every broker.
+
+Only `replay` writes. A broker's image may be behind the controller's: that is lag, and a fault one can ask for.
+It stands on the floor of messages because both rooms above need it and may not import each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from eventlog.messages.controller_api import (
+    FenceBrokerRecord,
+    MetadataRecord,
+    PartitionRecord,
+    ProducerIdsRecord,
+    RegisterBrokerRecord,
+    TopicRecord,
+    UnfenceBrokerRecord,
+)
+from eventlog.messages.envelope import Frozen
+from eventlog.values.record import TopicPartition
+
+
+class BrokerRegistration(NamedTuple):
+    """`broker_epoch` is higher with every registration. A fenced broker leads nothing and is in sync with nothing."""
+
+    broker_id: int
+    broker_epoch: int
+    incarnation: int
+    is_fenced: bool
+
+
+class MetadataImage:
+    """Brokers, topics and partitions after `end_offset` records of the metadata log."""
+
+    __slots__ = ("brokers", "end_offset", "next_producer_id", "partitions", "topics")
+
+    def __init__(self) -> None:
+        self.end_offset = 0
+        self.brokers: dict[int, BrokerRegistration] = {}
+        self.topics: dict[str, TopicRecord] = {}
+        self.partitions: dict[TopicPartition, PartitionRecord] = {}
+        self.next_producer_id = 0
+
+    def replay(self, record: MetadataRecord) -> None:
+        """Take in the next record of the log."""
+        self.end_offset += 1
+        if isinstance(record, PartitionRecord):
+            self.partitions[record.topic_partition] = record
+        elif isinstance(record, TopicRecord):
+            self.topics[record.topic] = record
+        elif isinstance(record, RegisterBrokerRecord):
+            self.brokers[record.broker_id] = BrokerRegistration(*record, is_fenced=True)
+        elif isinstance(record, FenceBrokerRecord | UnfenceBrokerRecord):
+            known = self.brokers[record.broker_id]
+            self.brokers[record.broker_id] = known._replace(is_fenced=isinstance(record, FenceBrokerRecord))
+        elif isinstance(record, ProducerIdsRecord):
+            self.next_producer_id = record.next_producer_id
+
+    def is_alive(self, broker_id: int) -> bool:
+        """Registered and not fenced."""
+        registration = self.brokers.get(broker_id)
+        return registration is not None and not registration.is_fenced
+
+    def broker_epoch(self, broker_id: int) -> int:
+        """-1 when it never registered."""
+        registration = self.brokers.get(broker_id)
+        return -1 if registration is None else registration.broker_epoch
+
+    def partitions_of(self, topic: str) -> list[PartitionRecord]:
+        """The topic's partitions by number. O(all partitions)."""
+        return [record for tp, record in self.partitions.items() if tp.topic == topic]
+
+    def freeze(self) -> Frozen:
+        return (
+            self.end_offset,
+            self.next_producer_id,
+            tuple(self.brokers.values()),
+            tuple(self.topics.values()),
+            tuple(self.partitions.values()),
+        )
+
+    @classmethod
+    def thaw(cls, frozen: Frozen) -> MetadataImage:
+        image = cls()
+        brokers: Any
+        image.end_offset, image.next_producer_id, brokers, topics, partitions = frozen
+        image.brokers = {registration.broker_id: registration for registration in brokers}
+        image.topics = {record.topic: record for record in topics}
+        image.partitions = {record.topic_partition: record for record in partitions}
+        return image

@@ -1,0 +1,115 @@
+"""Connections and links: what carries envelopes, and what can go wrong on the way.
+
+A connection is first-in first-out in each direction and has one request in process: the next is handed over when the
+one before is answered, as Kafka mutes a channel. What a fault takes from a connection takes everything behind it too:
+a client never sees an answer skipped, only a connection that hangs or breaks. Late copies come from old connections:
+when a client gives one up, what it sent is still read by the server.
+
+A cut link loses nothing: it holds what comes until it is healed, as a transport that retransmits does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from eventlog.messages import Envelope, Frozen
+
+
+class ConnectionState:
+    """One connection's state. `is_plain` is False when anything but `is_busy` must be looked at."""
+
+    __slots__ = (
+        "backlog",
+        "is_busy",
+        "is_closed",
+        "is_plain",
+        "replies_lost",
+        "replies_not_before_ms",
+        "request",
+        "requests_lost",
+        "requests_not_before_ms",
+    )
+
+    def __init__(self) -> None:
+        self.is_plain = True
+        self.is_busy = False
+        # The request in process: its answer is named after it.
+        self.request: Envelope | None = None
+        # Requests that have arrived while one is in process.
+        self.backlog: deque[Envelope] = deque()
+        # The client gave it up: what is under way to the server is read, no answer arrives.
+        self.is_closed = False
+        self.requests_lost = False
+        self.replies_lost = False
+        self.requests_not_before_ms = 0
+        self.replies_not_before_ms = 0
+
+    def freeze(self, now_ms: int) -> Frozen:
+        return (
+            self.is_plain,
+            self.is_busy,
+            self.request,
+            tuple(self.backlog),
+            self.is_closed,
+            self.requests_lost,
+            self.replies_lost,
+            max(0, self.requests_not_before_ms - now_ms),
+            max(0, self.replies_not_before_ms - now_ms),
+        )
+
+    @classmethod
+    def thaw(cls, frozen: tuple[Any, ...], now_ms: int) -> ConnectionState:
+        state = cls()
+        (
+            state.is_plain,
+            state.is_busy,
+            state.request,
+            backlog,
+            state.is_closed,
+            state.requests_lost,
+            state.replies_lost,
+            requests_wait_ms,
+            replies_wait_ms,
+        ) = frozen
+        state.backlog = deque(backlog)
+        state.requests_not_before_ms = now_ms + requests_wait_ms
+        state.replies_not_before_ms = now_ms + replies_wait_ms
+        return state
+
+
+class Links:
+    """Which links are cut, and what they hold. A link is one direction between two machines."""
+
+    __slots__ = ("cuts", "held")
+
+    def __init__(self) -> None:
+        # How many faults cut it at the moment: they may overlap.
+        self.cuts: dict[tuple[str, str], int] = {}
+        self.held: dict[tuple[str, str], list[Any]] = {}
+
+    def cut(self, source: str, destination: str) -> None:
+        link = (source, destination)
+        self.cuts[link] = self.cuts.get(link, 0) + 1
+        self.held.setdefault(link, [])
+
+    def heal(self, source: str, destination: str) -> list[Any]:
+        """Undo one cut; what was held, oldest first, when it was the last one."""
+        link = (source, destination)
+        left = self.cuts.get(link, 0) - 1
+        if left > 0:
+            self.cuts[link] = left
+            return []
+        self.cuts.pop(link, None)
+        return self.held.pop(link, [])
+
+    def freeze(self) -> Frozen:
+        return (tuple(self.cuts.items()), tuple([(link, tuple(held)) for link, held in self.held.items()]))
+
+    @classmethod
+    def thaw(cls, frozen: Frozen) -> Links:
+        links = cls()
+        cuts, held = frozen
+        links.cuts = dict(cuts)
+        links.held = {link: list(items) for link, items in held}
+        return links

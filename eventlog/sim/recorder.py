@@ -1,0 +1,176 @@
+"""What a run leaves behind: the trace (every event) and the history (what the checker judges).
+
+Recording keeps references and formats nothing; text, JSON and digests are made when somebody asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventlog.check import history as rows
+from eventlog.check.history import History
+from eventlog.controller import Controller
+from eventlog.errors import ErrorCode
+from eventlog.log.partition_log import PartitionLog
+from eventlog.messages import Envelope
+from eventlog.messages.broker_api import ProduceReply
+from eventlog.messages.controller_api import PartitionRecord
+from eventlog.messages.user_api import Assign, Polled, Seek, Send, SendRefused, SendsResolved
+from eventlog.sim.faults import Deviation
+from eventlog.values import RecordBatch, TopicPartition
+
+NONE = ErrorCode.NONE
+
+
+class Ended(tuple[str, tuple[str, ...]]):
+    """(what, on which machines): a fault is over. A type of its own, so that a trace can tell it apart."""
+
+    __slots__ = ()
+
+
+class Recorder:
+    """`events` holds (event number, at_ms, Envelope | Deviation | Ended) in order; `history` the checker's rows."""
+
+    __slots__ = ("_seen_records", "duplicates_recognised", "events", "failovers", "history", "leaders")
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, int, Any]] = []
+        self.history = History()
+        self.duplicates_recognised = 0
+        self.failovers = 0
+        self.leaders: dict[TopicPartition, int] = {}
+        self._seen_records = 0
+
+    def delivered(self, event_number: int, now_ms: int, envelope: Envelope) -> None:
+        self.events.append((event_number, now_ms, envelope))
+        message = envelope.message
+        kind = message.__class__
+        if kind is Send:
+            self.history.append(
+                rows.Sent(now_ms, envelope.destination, message.record.send_number, message.topic, message.partition)
+            )
+        elif kind is ProduceReply:
+            for reply in message.partitions:
+                if reply.log_append_time_ms >= 0 and reply.error is NONE:
+                    self.duplicates_recognised += 1
+        elif kind is Assign:
+            for topic, partition in message.partitions:
+                self.history.append(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
+        elif kind is Seek:
+            topic, partition = message.topic_partition
+            offset = message.offset if message.offset >= 0 else -1
+            self.history.append(rows.Assigned(now_ms, envelope.destination, topic, partition, offset))
+
+    def told_user(self, now_ms: int, envelope: Envelope) -> None:
+        message = envelope.message
+        if isinstance(message, SendsResolved):
+            (topic, partition), records, base_offset, error, may_be_written, _, attempts, *_ = message
+            numbers = tuple([record.send_number for record in records])
+            if error is NONE:
+                row: rows.Row = rows.Acked(
+                    now_ms,
+                    envelope.source,
+                    topic,
+                    partition,
+                    base_offset,
+                    numbers,
+                    message.producer_id,
+                    message.producer_epoch,
+                    message.base_sequence,
+                    attempts,
+                )
+            else:
+                row = rows.Failed(
+                    now_ms, envelope.source, topic, partition, numbers, error.name, may_be_written, attempts
+                )
+            self.history.append(row)
+        elif isinstance(message, SendRefused):
+            numbers = (message.record.send_number,)
+            self.history.append(
+                rows.Failed(
+                    now_ms, envelope.source, message.topic, message.partition, numbers, message.error.name, False, 0
+                )
+            )
+        elif isinstance(message, Polled):
+            by_partition: dict[TopicPartition, list[tuple[int, int, int]]] = {}
+            for topic_partition, offset, leader_epoch, record in message.records:
+                by_partition.setdefault(topic_partition, []).append((offset, leader_epoch, record.send_number))
+            for (topic, partition), read in by_partition.items():
+                self.history.append(rows.Read(now_ms, envelope.source, topic, partition, tuple(read)))
+        self.events.append((-1, now_ms, envelope))
+
+    def controller_moved(self, now_ms: int, controller: Controller) -> None:
+        """New metadata records: leaders and in-sync replicas go into the history."""
+        log = controller.log
+        while self._seen_records < len(log):
+            record = log[self._seen_records]
+            self._seen_records += 1
+            if isinstance(record, PartitionRecord):
+                (topic, partition), _, in_sync_replicas, leader, leader_epoch, _ = record
+                self.history.append(
+                    rows.LeaderChanged(now_ms, topic, partition, leader, leader_epoch, in_sync_replicas)
+                )
+                before = self.leaders.get(record.topic_partition)
+                if leader >= 0:
+                    if before is not None and before != leader:
+                        self.failovers += 1
+                    self.leaders[record.topic_partition] = leader
+
+    def fault(self, event_number: int, now_ms: int, deviation: Deviation) -> None:
+        self.events.append((event_number, now_ms, deviation))
+        until_ms = now_ms + deviation.duration_ms if deviation.duration_ms > 0 else -1
+        self.history.append(rows.Fault(now_ms, deviation.fault, deviation.target, deviation.event, until_ms))
+
+    def fault_ended(self, event_number: int, now_ms: int, what: str, targets: tuple[str, ...]) -> None:
+        self.events.append((event_number, now_ms, Ended((what, targets))))
+        name = {"restart": "restart", "resume": "resume"}.get(what, "heal")
+        self.history.append(rows.Fault(now_ms, name, "-".join(targets), "", -1))
+
+    def truncated(self, now_ms: int, broker_id: int, log: PartitionLog, was_end_offset: int) -> None:
+        topic, partition = log.topic_partition
+        self.history.append(rows.Truncated(now_ms, broker_id, topic, partition, log.log_end_offset, was_end_offset))
+
+    def tail_lost(
+        self, now_ms: int, broker_id: int, topic_partition: TopicPartition, from_offset: int, to_offset: int
+    ) -> None:
+        topic, partition = topic_partition
+        self.history.append(rows.TailLost(now_ms, broker_id, topic, partition, from_offset, to_offset))
+
+    def log_contents(self, now_ms: int, broker_id: int, log: PartitionLog, is_leader: bool) -> None:
+        """The whole of one replica, for the end of a history."""
+        topic, partition = log.topic_partition
+        self.history.append(
+            rows.Log(
+                now_ms,
+                broker_id,
+                topic,
+                partition,
+                is_leader,
+                log.log_start_offset,
+                log.high_watermark,
+                log.log_end_offset,
+                tuple([_log_batch(batch) for batch in log.read(0, log.log_end_offset, 2**62)]),
+            )
+        )
+
+    def tail(self, count: int) -> list[str]:
+        """The last `count` events as lines of text."""
+        from eventlog.sim.trace import describe
+
+        return [f"  {at_ms}  {describe(what)}" for _, at_ms, what in self.events[-count:]]
+
+
+def _log_batch(batch: RecordBatch) -> rows.LogBatch:
+    records = batch.records
+    if isinstance(records, bytes):
+        numbers: tuple[int, ...] = (-1,) * batch.record_count
+    else:
+        numbers = tuple([record.send_number for record in records])
+    return (
+        batch.base_offset,
+        batch.leader_epoch,
+        batch.producer_id,
+        batch.producer_epoch,
+        batch.base_sequence,
+        numbers,
+    )

@@ -153,7 +153,8 @@ class Broker:
         return Envelope(self.name, connection.client, connection, envelope.correlation_id, message)
 
     def _connect(self, server: str, purpose: str) -> Connection:
-        number = self._connection_numbers.get(purpose, 0)
+        # Never a number of the process before this one: its connections may still be known to somebody.
+        number = self._connection_numbers.get(purpose, self.incarnation * 1_000_000)
         self._connection_numbers[purpose] = number + 1
         return Connection(self.name, server, purpose, number)
 

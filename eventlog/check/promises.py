@@ -1,0 +1,211 @@
+"""The promises, as a table: what each says, who gives it, and which fault may excuse it by which event.
+
+This is data. `judge` finds what a promise forbids and asks here whether it was promised at all; a person reads what may
+be hoped for under a fault. Ids beginning with H, I and G are the usual ones of log checkers; A is an
+acknowledgement's, R a reader's.
+
+Why excuses are named: faithful Kafka breaks what its users believe in a few known places. A checker that calls these
+broken cries wolf; one that skips them is blind to real losses beside them. So every excuse has a name, says which event
+must be in the history for it, and is computed, never assumed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from eventlog.errors import RequestError
+from eventlog.values import FAULTS
+
+HELD = "held"
+EXCUSED = "excused"
+BROKEN = "broken"
+NOT_PROMISED = "not promised"
+NOT_CHECKABLE = "not checkable"
+
+EVERYBODY = "every writer"
+IDEMPOTENT = "idempotent only"
+ACKNOWLEDGED = "acks=all; acks=1 while the leader stays"
+IDEMPOTENT_WRITERS = ("idempotent", "transactional")
+PLAIN_WRITER = "plain"
+
+
+class Promise(NamedTuple):
+    """One promise. `rank` orders findings, 0 the most damning; `needs` names the rows without which nobody can tell."""
+
+    id: str
+    name: str
+    sentence: str
+    who: str
+    rank: int
+    needs: str
+
+
+PROMISES: dict[str, Promise] = {
+    promise.id: promise
+    for promise in (
+        Promise("H1", "one offset", "All acknowledgements of a record name the same offset.", EVERYBODY, 5, "Acked"),
+        Promise("H2", "no duplicate", "A record stands at most once in the committed log.", IDEMPOTENT, 3, "Log"),
+        Promise(
+            "H3",
+            "order",
+            "Records of one producer stand in a partition in the order in which they were sent.",
+            IDEMPOTENT,
+            8,
+            "Sent Log",
+        ),
+        Promise(
+            "H4",
+            "no gap",
+            "Sequences of a (producer_id, producer_epoch) begin at the start and go on without a gap.",
+            IDEMPOTENT,
+            9,
+            "Log",
+        ),
+        Promise(
+            "H5", "nothing lost", "What was acknowledged is in the committed log.", ACKNOWLEDGED, 0, "Run Acked Log"
+        ),
+        Promise("H6", "no dirty read", "What a reader got stays in the log, at that offset.", EVERYBODY, 1, "Read Log"),
+        Promise(
+            "H7", "replicas agree", "Below the high_watermark of both, two replicas hold the same.", EVERYBODY, 2, "Log"
+        ),
+        Promise(
+            "H8",
+            "one leader",
+            "A leader_epoch has one leader, and leader epochs never go back.",
+            EVERYBODY,
+            11,
+            "LeaderChanged|Log",
+        ),
+        Promise(
+            "H9",
+            "fencing",
+            "After the first record of a higher producer_epoch none of a lower one is appended.",
+            IDEMPOTENT,
+            10,
+            "Log",
+        ),
+        Promise(
+            "H11",
+            "whole batches",
+            "A batch is in a log whole, right behind the one before it, as it was acknowledged.",
+            EVERYBODY,
+            12,
+            "Log",
+        ),
+        Promise(
+            "H13",
+            "it recovers",
+            "When all is healed, every send has an end and every replica is in sync.",
+            EVERYBODY,
+            18,
+            "End",
+        ),
+        Promise("I3", "marks in order", "log_start_offset <= high_watermark <= log_end_offset.", EVERYBODY, 14, "Log"),
+        Promise(
+            "I5",
+            "logs match",
+            "Equal leader_epoch at an offset of two replicas: equal records there and before.",
+            EVERYBODY,
+            13,
+            "Log",
+        ),
+        Promise(
+            "I11",
+            "no sequence twice",
+            "A (producer_id, producer_epoch, base_sequence) is appended once.",
+            IDEMPOTENT,
+            4,
+            "Log",
+        ),
+        Promise("I33", "one end", "A send ends once: acknowledged or failed.", EVERYBODY, 15, "Acked|Failed"),
+        Promise("G1a", "no failed write", "What was reported not written is not in the log.", EVERYBODY, 7, "Log"),
+        Promise("A1", "true offset", "What was acknowledged with an offset is there.", EVERYBODY, 6, "Acked Log"),
+        Promise("A2", "sent before", "What is in a log was sent, and to that partition.", EVERYBODY, 14, "Sent Log"),
+        Promise("R1", "forward", "A reader never goes back and gets nothing twice.", EVERYBODY, 16, "Read"),
+        Promise("R2", "no skip", "A reader passes over no committed record.", EVERYBODY, 17, "Read Log"),
+    )
+}
+
+NEEDS: dict[str, tuple[str, ...]] = {promise.id: tuple(promise.needs.split()) for promise in PROMISES.values()}
+"""The kinds of rows without which a promise can't be checked; `|` where either will do."""
+
+UNKNOWN_PRODUCER = "unknown-producer rule"
+ONE_BATCH_MEMORY = "memory of one batch"
+EVERY_COPY_LOST = "every in-sync copy lost"
+LEADER_MOVED = "leader moved after acks=1"
+WATERMARK_BEHIND = "high_watermark behind"
+LOG_START_MOVED = "log start moved"
+
+EXCUSES: dict[str, str] = {
+    UNKNOWN_PRODUCER: (
+        "A broker takes any first sequence from a producer the partition does not know. An earlier batch was refused "
+        "and a later one accepted as the first; the earlier can't be written any more under this epoch."
+    ),
+    ONE_BATCH_MEMORY: (
+        "A restarted broker remembers only the newest batch of a producer (Run.producer_snapshot_batches is 1). It "
+        "refuses the retry of an older one, and the client raises its epoch and writes again."
+    ),
+    EVERY_COPY_LOST: "Every in-sync replica that held the record lost the end of its log in a crash (TailLost).",
+    LEADER_MOVED: "acks=1: leadership moved, or the leader lost the end of its log, before the record was replicated.",
+    WATERMARK_BEHIND: "The record is in the log; the new leader did not yet know that it is committed.",
+    LOG_START_MOVED: "Records before log_start_offset were deleted, and nobody knows whether this was one of them.",
+}
+"""The only reasons for which a promise may be excused, and what each rests on."""
+
+NOBODY_PROMISED_ORDER = "a plain writer has no producer_id: to a broker its retry is a new record"
+NOBODY_PROMISED_ACKS_0 = "acks=0: nobody waits for an answer"
+
+
+class Standing(NamedTuple):
+    """How a promise stands under a fault: held, excused (by which events, if they are in the history), not promised."""
+
+    status: str
+    excuses: tuple[str, ...]
+    reason: str
+
+
+# A first batch can be refused and a later one accepted where leadership or the in-sync replicas change.
+_REFUSING = ("cut", "cut_one_way", "isolate", "crash", "crash_losing_tail", "pause", "election", "slow_follower")
+_MOVING_LEADERS = ("cut", "cut_one_way", "isolate", "crash", "crash_losing_tail", "pause", "election")
+_FORGETTING = ("crash", "crash_losing_tail")
+_LOSING = ("crash_losing_tail",)
+
+_EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (UNKNOWN_PRODUCER, _REFUSING, ("H2", "H3", "H4")),
+    (ONE_BATCH_MEMORY, _FORGETTING, ("H2", "H3")),
+    (EVERY_COPY_LOST, _LOSING, ("H5", "H6", "H7", "A1")),
+    (LEADER_MOVED, _MOVING_LEADERS, ("H5", "A1")),
+    (WATERMARK_BEHIND, _MOVING_LEADERS, ("H5", "H6", "A1")),
+)
+
+
+def standing(fault: str, promise_id: str, writer: str = "idempotent", acks: int = -1) -> Standing:
+    """How a promise stands when `fault` strikes a run with this writer and acks.
+
+    Raises RequestError for a fault or a promise that is not in its table.
+    """
+    if fault not in FAULTS:
+        raise RequestError(f"unknown fault {fault!r}; the known ones are: {', '.join(FAULTS)}")
+    if promise_id not in PROMISES:
+        raise RequestError(f"unknown promise {promise_id!r}; the known ones are: {', '.join(PROMISES)}")
+    reason = not_promised(promise_id, writer, acks)
+    if reason:
+        return Standing(NOT_PROMISED, (), reason)
+    excuses = tuple(
+        excuse
+        for excuse, faults, promises in _EXCUSED_BY
+        if fault in faults and promise_id in promises and (excuse != LEADER_MOVED or acks == 1)
+    )
+    if excuses:
+        return Standing(EXCUSED, excuses, " ".join(EXCUSES[excuse] for excuse in excuses))
+    return Standing(HELD, (), f"{FAULTS[fault].what}: no reason to break it")
+
+
+def not_promised(promise_id: str, writer: str | None, acks: int | None) -> str:
+    """Why nobody gives this promise to such a writer; empty when somebody does. None: not known."""
+    who = PROMISES[promise_id].who
+    if who == IDEMPOTENT and writer == PLAIN_WRITER:
+        return NOBODY_PROMISED_ORDER
+    if who == ACKNOWLEDGED and acks == 0:
+        return NOBODY_PROMISED_ACKS_0
+    return ""

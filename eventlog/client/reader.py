@@ -1,0 +1,149 @@
+"""One partition as a consumer reads it: the position, what is buffered, and what a fetch brings."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from eventlog.errors import ErrorCode
+from eventlog.messages import Frozen
+from eventlog.messages.broker_api import (
+    EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    FetchPartition,
+    FetchPartitionReply,
+    ListOffsetsPartition,
+)
+from eventlog.messages.user_api import ConsumedRecord
+from eventlog.values import TopicPartition
+
+NOWHERE = 0
+"""`reset_to` of a partition without a position that may not look for one (auto_offset_reset 'none')."""
+_POLICIES = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP, "none": NOWHERE}
+
+
+class Reader:
+    """`position` is the next offset to fetch, -1 while it has to be looked up by `reset_to` (EARLIEST_TIMESTAMP or
+    LATEST_TIMESTAMP). `buffer` holds what was fetched and not yet polled; nothing more is fetched meanwhile. `is_out`: a
+    request about this partition is unanswered. `error` waits to be told to the user."""
+
+    __slots__ = (
+        "backoff_until_ms",
+        "buffer",
+        "error",
+        "error_text",
+        "failures",
+        "is_out",
+        "leader_epoch",
+        "position",
+        "reset_to",
+        "topic_partition",
+    )
+
+    def __init__(self, topic_partition: TopicPartition, policy: str) -> None:
+        self.topic_partition = topic_partition
+        self.position = -1
+        self.reset_to = _POLICIES[policy]
+        self.buffer: deque[ConsumedRecord] = deque()
+        self.is_out = False
+        self.leader_epoch = -1
+        self.backoff_until_ms = 0
+        self.failures = 0
+        self.error = ErrorCode.NONE
+        self.error_text = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """True when only a seek can help."""
+        return self.position < 0 and self.reset_to == NOWHERE
+
+    def seek(self, offset: int) -> None:
+        """Goes to `offset`, or to the beginning or end (EARLIEST_TIMESTAMP, LATEST_TIMESTAMP)."""
+        self.buffer.clear()
+        self.is_out = False
+        self.error = ErrorCode.NONE
+        self.error_text = ""
+        self.failures = 0
+        self.backoff_until_ms = 0
+        self.position = max(offset, -1)
+        self.reset_to = offset if offset < 0 else self.reset_to
+
+    def out_of_range(self, policy: str) -> None:
+        """The log does not hold the position any more (or not yet)."""
+        if policy == "none":
+            self.error = ErrorCode.OFFSET_OUT_OF_RANGE
+            self.error_text = f"offset {self.position} is out of range, and auto_offset_reset is 'none'; seek elsewhere"
+        else:
+            self.position = -1
+            self.reset_to = _POLICIES[policy]
+
+    def asked_for(self, asked: FetchPartition | ListOffsetsPartition) -> bool:
+        """True if `asked` is what this reader wants to know at present."""
+        if isinstance(asked, FetchPartition):
+            return asked.fetch_offset == self.position
+        return self.position < 0 and asked.timestamp_ms == self.reset_to
+
+    def take(self, answer: FetchPartitionReply, *, read_committed: bool) -> None:
+        """Buffers what a fetch brought and moves the position behind it. O(records).
+
+        Passed over: control batches, records before the position inside the first batch, and with `read_committed`
+        the batches of aborted transactions (a producer is aborted from the first offset named until its marker).
+        """
+        wanted = self.position
+        aborted = sorted(answer.aborted or (), key=_first_offset) if read_committed else []
+        undone: dict[int, None] = {}
+        for batch in answer.batches:
+            end_offset = batch.end_offset
+            while aborted and aborted[0][1] < end_offset:
+                undone[aborted.pop(0)[0]] = None
+            if batch.is_control:
+                undone.pop(batch.producer_id, None)
+            elif end_offset > wanted and not (batch.is_transactional and batch.producer_id in undone):
+                records = batch.records
+                if isinstance(records, bytes):
+                    self.error = ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT
+                    self.error_text = f"the batch at offset {batch.base_offset} is packed; it must be unpacked before"
+                    return
+                base_offset, leader_epoch = batch.base_offset, batch.leader_epoch
+                where = self.topic_partition
+                self.buffer.extend(
+                    ConsumedRecord(where, offset, leader_epoch, record)
+                    for offset, record in enumerate(records, base_offset)
+                    if offset >= wanted
+                )
+            if end_offset > self.position:
+                self.position = end_offset
+
+    def freeze(self, now_ms: int) -> Frozen:
+        return (
+            tuple(self.topic_partition),
+            self.position,
+            self.reset_to,
+            tuple((each.offset, each.leader_epoch, each.record) for each in self.buffer),
+            self.is_out,
+            self.leader_epoch,
+            max(self.backoff_until_ms - now_ms, 0),
+            self.failures,
+            int(self.error),
+            self.error_text,
+        )
+
+    @classmethod
+    def thaw(cls, frozen: Frozen, now_ms: int) -> Reader:
+        where, position, reset_to, buffer, is_out, leader_epoch, backoff_in_ms, failures, error, text = frozen
+        reader = cls(TopicPartition(*where), "none")
+        reader.position = position
+        reader.reset_to = reset_to
+        reader.buffer.extend(
+            ConsumedRecord(reader.topic_partition, offset, epoch, record) for offset, epoch, record in buffer
+        )
+        reader.is_out = is_out
+        reader.leader_epoch = leader_epoch
+        reader.backoff_until_ms = now_ms + backoff_in_ms
+        reader.failures = failures
+        reader.error = ErrorCode(error)
+        reader.error_text = text
+        return reader
+
+
+def _first_offset(transaction: tuple[int, int]) -> int:
+    return transaction[1]

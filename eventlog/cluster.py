@@ -348,8 +348,9 @@ class Cluster:
         self._settings = dict(settings)
         plan = _as_plan(faults)
         answerer: Seeded | Replay | None = None
+        self._replay: Replay | None = None
         if deviations is not None:
-            answerer = Replay(tuple([Deviation(*fields) for fields in deviations]))
+            answerer = self._replay = Replay(tuple([Deviation(*fields) for fields in deviations]))
         elif plan is not None:
             answerer = Seeded(seed, plan)
         self._recorder = Recorder() if record else None
@@ -630,8 +631,16 @@ class Cluster:
             raise RequestError("this cluster was made with record=False: nothing was written down")
         return self._recorder
 
-    def history(self, healed: bool = False) -> History:
-        """What the checker judges: everything so far, closed with every replica's log as it is now."""
+    @property
+    def replayed(self) -> Replay | None:
+        """The replay of a cluster made with `deviations`: which of them have not applied (yet)."""
+        return self._replay
+
+    def history(self, healed: bool = False, literal: str | None = None) -> History:
+        """What the checker judges: everything so far, closed with every replica's log as it is now.
+
+        `literal` (default: the cluster's own) is what a reader is told to repeat the run with.
+        """
         recorder, world = self.recorder, self._world
         idempotent = [client._engine.settings for client in self._clients.values() if isinstance(client, Producer)]
         first = idempotent[0] if idempotent else ProducerSettings()
@@ -644,7 +653,7 @@ class Cluster:
                 min([settings.acks for settings in idempotent], key=_strength, default=-1),
                 world.broker_settings.min_insync_replicas,
                 len(world.stores),
-                self.literal,
+                self.literal if literal is None else literal,
                 first.initial_sequence,
             )
         )
@@ -658,14 +667,14 @@ class Cluster:
         closed.history.append(rows.End(world.now_ms, healed))
         return closed.history
 
-    def check(self, heal: bool = True) -> Verdict:
+    def check(self, heal: bool = True, literal: str | None = None) -> Verdict:
         """Undo every fault, let the cluster recover, and judge all that happened.
 
         With `heal` False things are judged as they are. The verdict speaks; nothing is raised.
         """
         if heal:
             self.recover()
-        return judge(self.history(healed=heal))
+        return judge(self.history(healed=heal, literal=literal))
 
     def recover(self, timeout_ms: int = DEFAULT_WAIT_MS) -> None:
         """Undo every fault and run until every send has its end, or `timeout_ms` have passed."""

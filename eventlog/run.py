@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -137,7 +137,7 @@ def _read_time(value: Any, field: str) -> int:
         except ValueError:
             raise ValueError(f"field {field!r} is no ISO 8601 time") from None
         if when.tzinfo is None:
-            when = when.replace(tzinfo=timezone.utc)
+            when = when.replace(tzinfo=UTC)
         return round(when.timestamp() * 1000)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15:
         return round(value if abs(value) > 1e11 else value * 1000)
@@ -258,10 +258,11 @@ def run(
             progress(sent)
     cluster.recover()
     virtual_ms = cluster.now_ms - start_ms
-    verdict = cluster.check()
+    literal = literal_of(job, writer, cluster)
+    verdict = cluster.check(literal=literal)
     if progress is not None:
         progress(sent)
-    return Outcome(writer, cluster, producer, verdict, virtual_ms, literal_of(job, writer, cluster))
+    return Outcome(writer, cluster, producer, verdict, virtual_ms, literal)
 
 
 def literal_of(job: Job, writer: str, cluster: Cluster) -> str:
@@ -275,7 +276,9 @@ def job_of(scenario: dict[str, Any]) -> tuple[Job, str]:
     values = dict(scenario)
     writer = values.pop("writer", None)
     if writer not in (PLAIN, IDEMPOTENT) or "source" not in values:
-        raise RequestError("this literal is of a program's own cluster: replay it with Cluster(deviations=...) in there")
+        raise RequestError(
+            "this literal is of a program's own cluster: replay it with Cluster(deviations=...) in there"
+        )
     for name in values:
         if name not in known:
             raise RequestError(f"the literal has an unknown setting {name!r}; a job has: {', '.join(known)}")
@@ -315,9 +318,11 @@ def story(outcome: Outcome, lines: int = 40) -> str:
                     if any(record.send_number == send_number for record in records):
                         first = index if first < 0 else first
                         last = index
+    # The fault that began it may have struck something sent before on the same connection.
+    causes = [index for index in range(last) if isinstance(events[index][2], Deviation)]
     about = [
         event
-        for event in events[max(0, first - 2) : last + 30]
+        for event in events[min([first, *causes[-1:]]) : last + 30]
         if is_of_the_story(event[2]) and _is_about(event[2], topic_partition)
     ]
     if len(about) > lines:

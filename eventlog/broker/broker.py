@@ -801,9 +801,11 @@ class Broker:
         return out
 
     def _retry_fetch(self, partition_name: str, out: list[Envelope]) -> None:
-        for replica in self.replicas.values():
-            if str(replica.topic_partition) == partition_name and replica.following is not None:
-                out.append(self._fetch_next(replica, replica.following))
+        for topic_partition, replica in self.replicas.items():
+            following = replica.following
+            if following is not None and str(topic_partition) == partition_name:
+                out.append(self._fetch_next(replica, following))
+                return
 
     def _tell_high_watermarks(self, out: list[Envelope]) -> None:
         """Followers that wait without records learn of the new high watermark."""

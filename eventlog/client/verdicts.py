@@ -13,7 +13,6 @@ from eventlog.client.batches import Batch
 from eventlog.errors import FATAL as FATAL_CODES
 from eventlog.errors import RETRIABLE, ErrorCode
 
-
 SUCCEED: Final = "succeed"
 RETRY: Final = "retry"
 SPLIT: Final = "split"

@@ -73,7 +73,7 @@ class Machine(Protocol):
     """What moves: broker, controller, producer engine, consumer engine.
 
     `receive` takes one envelope and the time and returns the envelopes to send; nothing else crosses. `deadlines` are
-    the machine's set timers by name, in Unix milliseconds; when one runs out the world removes it there and it comes in as `Timer`.
+    the machine's set timers by name, in Unix milliseconds; one that runs out is removed there and comes in as a `Timer`.
     `freeze` gives the machine's whole state as plain tuples with times as distances from `now_ms`; the class's `thaw`
     makes an equal machine of it.
     """

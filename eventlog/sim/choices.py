@@ -58,9 +58,7 @@ class Seeded:
         drawn = luck % 1_000_000
         if drawn >= table[0]:
             return None
-        for below, fault in table[1]:
-            if drawn < below:
-                break
+        fault = next(fault for below, fault in table[1] if drawn < below)
         if not self.budgets[fault]:
             return None
         target = options.find_target(fault, event, occurrence, luck >> 24)

@@ -130,7 +130,7 @@ class Invariants:
             self._check_new_batches(where, log, seen.end_offset, world)
         elif log.log_end_offset < seen.end_offset:
             self._check_fold(where, log, world)
-        if log.high_watermark > seen.high_watermark or not seen.epoch_of_role == epoch:
+        if log.high_watermark > seen.high_watermark or seen.epoch_of_role != epoch:
             self._check_committed(where, replica, seen, world)
             if is_leader and log.high_watermark > seen.high_watermark:
                 self._check_in_sync(where, replica, world)

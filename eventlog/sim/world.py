@@ -740,7 +740,9 @@ class World:
             return Broker.thaw(state, self.now_ms, self.broker_settings, self.stores[state[0]])
         if kind == "Controller":
             return Controller.thaw(state, self.now_ms, self.broker_settings, self.seed)
-        return {"ProducerEngine": ProducerEngine, "ConsumerEngine": ConsumerEngine}[kind].thaw(state, self.now_ms)
+        if kind == "ConsumerEngine":
+            return ConsumerEngine.thaw(state, self.now_ms)
+        return ProducerEngine.thaw(state, self.now_ms)
 
 
 class _Options:

@@ -1,0 +1,482 @@
+"""Floor 9: the command line. Bad input is one line on stderr and exit 2; nothing here shows a traceback for it.
+
+Exit codes: 0 every promise held; 1 the idempotent writer broke one; 2 a request that can't be right; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from eventlog.errors import InvariantViolation, RequestError
+from eventlog.values import FAULTS, check_fault_names
+from eventlog.values.version import __version__
+
+EPILOG = """examples:
+  eventlog run                                  842 real departures, all faults, plain against idempotent
+  eventlog run --seed 7 --story                 the same with other luck, and the first duplicate as a picture
+  eventlog run --runs 100                       a hundred seeds, summed up
+  eventlog run orders.jsonl --key customer --time created --faults reply_lost,crash
+  tail -n 500 app.log | eventlog run - --speed 10
+  eventlog run --export out                     histories, traces and both logs as files
+  eventlog check out/history-idempotent.jsonl   judge a history again
+  eventlog replay out/literal-plain.txt         the very same run, from its literal
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except RequestError as error:
+        print(f"eventlog: {error}", file=sys.stderr)
+        return 2
+    except InvariantViolation as error:
+        print(f"eventlog broke a promise of its own; please report this:\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("eventlog: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        print(f"eventlog: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="eventlog",
+        description="An in-process event-log broker with Kafka's idempotent writer, under faults, judged.",
+        epilog=EPILOG,
+        formatter_class=layout,
+    )
+    parser.add_argument("--version", action="version", version=f"eventlog {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands, layout)
+    check = commands.add_parser("check", help="judge a history file", description="Judge a history (JSON lines).")
+    check.add_argument("history", help="a file written by run --export, or - for standard input")
+    check.set_defaults(command=_check)
+    replay = commands.add_parser(
+        "replay", help="repeat one run from its literal", description="Repeat one run exactly, and judge it."
+    )
+    replay.add_argument("literal", help="the literal itself, or a file that holds it")
+    replay.add_argument("--file", default=None, help="the events, when the literal's input was not the sample")
+    replay.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
+    replay.add_argument("--export", metavar="DIR", type=Path, help="write history, trace and log there")
+    replay.set_defaults(command=_replay)
+    return parser
+
+
+def _add_run(commands: Any, layout: Any) -> None:
+    faults = "\n".join([f"  {kind.name:<18} {kind.what}" for kind in FAULTS.values()])
+    run = commands.add_parser(
+        "run",
+        help="write a stream of events with both writers under the same faults",
+        description="Write a stream of events through a replicated log while acknowledgements are lost and leaders die:\n"
+        "once with a plain writer, once with an idempotent one, under the same faults; then count.",
+        epilog=f"faults:\n{faults}\n\n{EPILOG}",
+        formatter_class=layout,
+    )
+    run.add_argument(
+        "file",
+        nargs="?",
+        default=None,
+        help="JSON lines or plain lines; - is standard input; "
+        "without it the bundled sample: 842 departures from New York on 1 January 2013",
+    )
+    run.add_argument("--key", metavar="FIELD", help="the JSON field that is the record's key")
+    run.add_argument("--time", metavar="FIELD", help="the JSON field that is the event's time (ISO 8601 or Unix)")
+    run.add_argument("--speed", type=float, default=60.0, help="squeeze the events' time by this (default 60)")
+    run.add_argument("--skip-bad", action="store_true", help="leave broken lines out and count them")
+    run.add_argument("--faults", metavar="A,B", default=None, help="which faults may happen (default: all; none: none)")
+    run.add_argument("--seed", type=int, default=0, help="the luck (default 0)")
+    run.add_argument("--runs", type=int, default=1, metavar="N", help="this many seeds from --seed on")
+    run.add_argument("--brokers", type=int, default=3, help="default 3")
+    run.add_argument("--partitions", type=int, default=3, help="default 3")
+    run.add_argument("--acks", default="all", help="the plain writer's: all, 1 or 0 (default all)")
+    run.add_argument("--min-insync-replicas", type=int, default=None, help="default 2, or 1 with a single broker")
+    run.add_argument("--max-in-flight", type=int, default=5, help="requests in flight on a connection (default 5)")
+    run.add_argument("--export", metavar="DIR", type=Path, help="write histories, traces and both logs there")
+    run.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
+    run.set_defaults(command=_run)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from eventlog.run import SAMPLE, SAMPLE_KEY, SAMPLE_TIME, Job
+
+    if arguments.runs < 1:
+        raise RequestError(f"--runs must be 1 or more, not {arguments.runs}")
+    is_sample = arguments.file is None
+    min_insync = arguments.min_insync_replicas
+    job = Job(
+        source=SAMPLE if is_sample else arguments.file,
+        key_field=SAMPLE_KEY if is_sample and arguments.key is None else arguments.key,
+        time_field=SAMPLE_TIME if is_sample and arguments.time is None else arguments.time,
+        skip_bad=arguments.skip_bad,
+        speed=arguments.speed,
+        faults=_fault_names(arguments.faults),
+        seed=arguments.seed,
+        brokers=arguments.brokers,
+        partitions=arguments.partitions,
+        acks=_acks(arguments.acks),
+        min_insync_replicas=(1 if arguments.brokers == 1 else 2) if min_insync is None else min_insync,
+        max_in_flight=arguments.max_in_flight,
+    )
+    job.check()
+    read = _read(job, None if is_sample else arguments.file)
+    job = replace(job, digest=read.digest)
+    _check_writable(arguments.export)
+    summaries: list[_Summary] = []
+    events = read.events
+    last: list[Any] = []
+    with _progress(2 * len(events) * arguments.runs) as advance:
+        try:
+            for index in range(arguments.runs):
+                started = time.perf_counter()
+                seeded = replace(job, seed=job.seed + index)
+                last = _run_both(seeded, events, 2 * index * len(events), advance)
+                plain, idempotent = last
+                real_s = time.perf_counter() - started
+                summaries.append(_Summary(plain, idempotent, len(events), real_s, seeded.seed))
+        except KeyboardInterrupt:
+            if not summaries:
+                raise
+            print(f"\nstopped after {len(summaries)} of {arguments.runs} runs:", file=sys.stderr)
+    if read.skipped:
+        print(f"{read.skipped} broken lines were left out")
+    if len(summaries) == 1:
+        _print_one(summaries[0])
+    else:
+        _print_many(summaries)
+    _print_ending(summaries, len(events))
+    print(f"Repeat it with: {_command(arguments)}")
+    if arguments.story:
+        for outcome in last:
+            _print_story(outcome)
+    if arguments.export is not None:
+        _export(arguments.export, last)
+    broken = [summary for summary in summaries if not summary.idempotent_held]
+    for summary in broken[:3]:
+        print(f"\nseed {summary.seed}: the idempotent writer broke a promise\n{summary.report}")
+    return 1 if broken else 0
+
+
+def _run_both(job: Any, events: Any, done: int, advance: Callable[[int], None]) -> list[Any]:
+    from eventlog.run import IDEMPOTENT, PLAIN, run
+
+    def advance_idempotent(sent: int) -> None:
+        advance(done + len(events) + sent)
+
+    plain = run(job, events, PLAIN, progress=lambda sent: advance(done + sent))
+    return [plain, run(job, events, IDEMPOTENT, progress=advance_idempotent)]
+
+
+def _fault_names(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return tuple(FAULTS)
+    if text in ("none", ""):
+        return ()
+    return check_fault_names(tuple(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _acks(text: str) -> int:
+    known = {"all": -1, "-1": -1, "1": 1, "0": 0}
+    if text not in known:
+        raise RequestError(f"--acks must be all, 1 or 0, not {text!r}")
+    return known[text]
+
+
+def _read(job: Any, path: str | None) -> Any:
+    from eventlog.run import read_events, sample_lines
+
+    if path is None:
+        lines: Iterable[bytes] = sample_lines()
+        name = "the sample"
+    elif path == "-":
+        lines, name = sys.stdin.buffer.read().splitlines(), "standard input"
+    else:
+        name = path
+        lines = _file_lines(path)
+    return read_events(lines, job.key_field, job.time_field, job.skip_bad, name)
+
+
+def _file_lines(path: str) -> list[bytes]:
+    try:
+        return Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror or error}") from None
+
+
+class _Summary:
+    """The numbers of one run of both writers. Keeps no cluster, so a thousand runs fit into memory."""
+
+    def __init__(self, plain: Any, idempotent: Any, events: int, real_s: float, seed: int) -> None:
+        self.seed = seed
+        self.real_s = real_s
+        self.rows = [_numbers(plain, events), _numbers(idempotent, events)]
+        self.idempotent_held = idempotent.verdict.held
+        self.excused = sum([promise.excused for promise in idempotent.verdict.promises])
+        self.report = "" if self.idempotent_held else idempotent.verdict.report()
+        self.causes = [finding.sentence for finding in idempotent.verdict.findings if finding.status == "excused"]
+
+
+COLUMNS = (
+    "events",
+    "acknowledged",
+    "in the log",
+    "duplicated",
+    "lost",
+    "out of order",
+    "retries",
+    "duplicates recognised",
+    "failovers",
+    "deviations",
+    "virtual s",
+)
+
+
+def _numbers(outcome: Any, events: int) -> tuple[int, ...]:
+    counts = outcome.verdict.counts
+    return (
+        events,
+        counts.acknowledged,
+        counts.in_log,
+        counts.duplicated,
+        counts.lost,
+        counts.out_of_order,
+        outcome.retries,
+        outcome.duplicates_recognised,
+        outcome.failovers,
+        len(outcome.cluster.deviations),
+        outcome.virtual_ms // 1000,
+    )
+
+
+def _print_one(summary: _Summary) -> None:
+    _print_table(
+        f"the same faults, two writers (seed {summary.seed})",
+        ("", "plain writer", "idempotent writer"),
+        [(name, str(plain), str(idempotent)) for name, plain, idempotent in zip(COLUMNS, *summary.rows, strict=True)],
+    )
+    print(f"real time: {summary.real_s:.1f} s")
+
+
+def _print_many(summaries: list[_Summary]) -> None:
+    runs = len(summaries)
+    rows = []
+    for index, name in enumerate(COLUMNS):
+        cells = [name]
+        for writer in (0, 1):
+            values = [summary.rows[writer][index] for summary in summaries]
+            cells.append(f"{sum(values)} ({sum(value > 0 for value in values)} of {runs} runs)")
+        rows.append(tuple(cells))
+    first, last = summaries[0].seed, summaries[-1].seed
+    _print_table(f"sums over {runs} runs, seeds {first} to {last}", ("", "plain writer", "idempotent writer"), rows)
+    print(f"real time: {sum(summary.real_s for summary in summaries):.1f} s")
+
+
+def _print_ending(summaries: list[_Summary], events: int) -> None:
+    """One sentence a person understands."""
+    runs = len(summaries)
+    total = events * runs
+    plain = [sum(summary.rows[0][index] for summary in summaries) for index in range(len(COLUMNS))]
+    idempotent = [sum(summary.rows[1][index] for summary in summaries) for index in range(len(COLUMNS))]
+    duplicated, lost, disordered = plain[3], plain[4], plain[5]
+    said = f"The plain writer left {_count(duplicated, 'extra copy', 'extra copies')} of {total} events in the log"
+    said += f" and {_count(disordered, 'record', 'records')} out of order" if disordered else ""
+    said += f", and lost {lost}" if lost else ""
+    if idempotent[3] or idempotent[4] or idempotent[5]:
+        own = f"the idempotent one {_count(idempotent[3], 'extra copy', 'extra copies')}, {idempotent[4]} lost, "
+        own += f"{idempotent[5]} out of order"
+    else:
+        own = "the idempotent one none: every acknowledged event is there once, in order"
+    recognised = _count(idempotent[7], "repeated batch was", "repeated batches were")
+    print(f"\n{said}; under the same faults {own} ({recognised} recognised).")
+    causes: dict[str, int] = {}
+    for summary in summaries:
+        for cause in summary.causes:
+            causes[cause] = causes.get(cause, 0) + 1
+    for cause, count in list(causes.items())[:5]:
+        print(f"excused{'' if count == 1 else f' {count} times'}: {cause}")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _print_table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    try:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+        print(title)
+        for row in [head, *rows]:
+            print("  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]).rstrip())
+        return
+    table = Table(title=title, box=box.SIMPLE_HEAVY, title_justify="left")
+    for index, name in enumerate(head):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    for row in rows:
+        is_key = row[0] in ("duplicated", "lost", "out of order")
+        table.add_row(*row, style="bold" if is_key else None)
+    Console().print(table)
+
+
+def _print_story(outcome: Any) -> None:
+    from eventlog.run import story
+
+    text = story(outcome)
+    print(f"\n{outcome.writer} writer: " + ("the first duplicate" if text else "there was no duplicate to tell of"))
+    if text:
+        print(text)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    words = ["eventlog run"]
+    if arguments.file is not None:
+        words.append(arguments.file)
+    given = [name for name in ("key", "time", "faults") if getattr(arguments, name) is not None]
+    words += [f"--{name} {getattr(arguments, name)}" for name in given]
+    for name, usual in (
+        ("speed", 60.0),
+        ("runs", 1),
+        ("brokers", 3),
+        ("partitions", 3),
+        ("acks", "all"),
+        ("min_insync_replicas", None),
+        ("max_in_flight", 5),
+    ):
+        if getattr(arguments, name) != usual:
+            words.append(f"--{name.replace('_', '-')} {getattr(arguments, name)}")
+    if arguments.skip_bad:
+        words.append("--skip-bad")
+    return " ".join([*words, f"--seed {arguments.seed}"])
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, when somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        yield lambda done: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("writing events", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+# --- export, check, replay --------------------------------------------------------------------------------------------
+
+
+def _check_writable(directory: Path | None) -> None:
+    if directory is None:
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{directory} can't be made: {error.strerror or error}") from None
+
+
+def _export(directory: Path, outcomes: list[Any]) -> None:
+    from eventlog.check import to_json_lines
+    from eventlog.run import log_lines
+
+    _check_writable(directory)
+    try:
+        for outcome in outcomes:
+            parts: dict[str, Iterable[str]] = {
+                f"history-{outcome.writer}.jsonl": to_json_lines(
+                    outcome.cluster.history(healed=True, literal=outcome.literal)
+                ),
+                f"trace-{outcome.writer}.jsonl": outcome.cluster.trace(),
+                f"log-{outcome.writer}.jsonl": log_lines(outcome),
+                f"literal-{outcome.writer}.txt": [outcome.literal],
+                f"verdict-{outcome.writer}.txt": [outcome.verdict.report()],
+            }
+            for name, lines in parts.items():
+                with (directory / name).open("w", encoding="utf-8") as file:
+                    for line in lines:
+                        file.write(line + "\n")
+    except OSError as error:
+        raise RequestError(f"{directory} can't be written: {error.strerror or error}") from None
+    print(f"histories, traces, logs, literals and verdicts are in {directory}")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from eventlog.check import judge, read_history
+
+    lines = sys.stdin.buffer.read().splitlines() if arguments.history == "-" else _file_lines(arguments.history)
+    if not lines:
+        raise RequestError(f"{arguments.history} is empty: a history begins with a Run row")
+    history = read_history(line.decode("utf-8", "backslashreplace") for line in lines)
+    if not history.rows:
+        raise RequestError(f"{arguments.history} is no history: {history.problems[0]}")
+    verdict = judge(history)
+    print(verdict.report())
+    return 0 if verdict.held else 1
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from eventlog.run import SAMPLE, job_of, run
+    from eventlog.sim.choices import Replay
+    from eventlog.sim.literal import read_literal
+
+    text = arguments.literal
+    if not text.lstrip().startswith("{"):
+        text = b"\n".join(_file_lines(text)).decode("utf-8", "backslashreplace")
+    scenario, deviations = read_literal(text)
+    job, writer = job_of(scenario)
+    path = arguments.file if arguments.file is not None else (None if job.source == SAMPLE else job.source)
+    if path == "-":
+        raise RequestError("this run read standard input: save that input and name it with --file")
+    read = _read(job, path)
+    if job.digest and read.digest != job.digest:
+        raise RequestError(
+            f"the events differ from the run's: their digest is {read.digest}, {job.digest} was expected"
+        )
+    _check_writable(arguments.export)
+    with _progress(len(read.events)) as advance:
+        outcome = run(job, read.events, writer, deviations, progress=advance)
+    replayed = outcome.cluster.replayed
+    assert isinstance(replayed, Replay)
+    if replayed.unused:
+        print(
+            f"eventlog: {len(replayed.unused)} of {len(deviations)} deviations no longer apply, the first is "
+            f"{tuple(replayed.unused[0])}",
+            file=sys.stderr,
+        )
+        return 2
+    print(outcome.verdict.report())
+    if arguments.story:
+        _print_story(outcome)
+    if arguments.export is not None:
+        _export(arguments.export, [outcome])
+    return 0 if outcome.verdict.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -691,6 +691,8 @@ class Cluster:
 
     def _has_recovered(self) -> bool:
         world = self._world
+        if world.is_anything_under_way:
+            return False
         if any(isinstance(client, Producer) and client.in_flight for client in self._clients.values()):
             return False
         for topic_partition, known in world.controller.image.partitions.items():

@@ -86,14 +86,15 @@ class Links:
     def __init__(self) -> None:
         # How many faults cut it at the moment: they may overlap.
         self.cuts: dict[tuple[str, str], int] = {}
-        self.held: dict[tuple[str, str], list[Any]] = {}
+        # What waits on it, with its order of sending.
+        self.held: dict[tuple[str, str], list[tuple[int, Any]]] = {}
 
     def cut(self, source: str, destination: str) -> None:
         link = (source, destination)
         self.cuts[link] = self.cuts.get(link, 0) + 1
         self.held.setdefault(link, [])
 
-    def heal(self, source: str, destination: str) -> list[Any]:
+    def heal(self, source: str, destination: str) -> list[tuple[int, Any]]:
         """Undo one cut; what was held, oldest first, when it was the last one."""
         link = (source, destination)
         left = self.cuts.get(link, 0) - 1

@@ -57,6 +57,12 @@ class FaultEnd(NamedTuple):
     targets: tuple[str, ...]
 
 
+class Handover(NamedTuple):
+    """The server of a connection turns to the next request that has arrived on it."""
+
+    connection: Connection
+
+
 class World:
     """Machines, network, time. `answerer` None: a benign world, in which nobody is asked."""
 
@@ -103,14 +109,14 @@ class World:
         self.event_number = 0
         self.deviations: list[Deviation] = []
         self.user_inbox: Callable[[Envelope], None] | None = None
-        self._queue: list[tuple[int, int, Envelope | FaultEnd]] = []
+        self._queue: list[tuple[int, int, Envelope | FaultEnd | Handover]] = []
         self._order = 0
         self._earliest_timer_ms = FOREVER_MS
         self._counts: dict[str, int] = {}
         self.connections: dict[Connection, ConnectionState] = {}
         self.links = Links()
-        # Machines that stand still, with what has arrived for them meanwhile.
-        self.paused: dict[str, list[Envelope]] = {}
+        # Machines that stand still, with what has arrived for them meanwhile and its order of sending.
+        self.paused: dict[str, list[tuple[int, Envelope | Handover]]] = {}
         # Followers whose fetches are late.
         self.slow: dict[str, int] = {}
         self._heard: dict[int, bool] = {}
@@ -159,7 +165,7 @@ class World:
         assert machine is not None
         self._receive(machine, envelope)
 
-    def schedule(self, at_ms: int, item: Envelope | FaultEnd) -> None:
+    def schedule(self, at_ms: int, item: Envelope | FaultEnd | Handover) -> None:
         """Let `item` happen at `at_ms`."""
         self._order += 1
         heappush(self._queue, (at_ms, self._order, item))
@@ -206,7 +212,7 @@ class World:
             else:
                 state.is_busy = False
                 if state.backlog:
-                    self.schedule(self.now_ms, state.backlog.popleft())
+                    self.schedule(self.now_ms, Handover(connection))
                 if message_type is NoReply or state.is_closed:
                     return
         due_ms = self.now_ms + LATENCY_MS
@@ -254,6 +260,8 @@ class World:
         self.now_ms = at_ms
         if item.__class__ is Envelope:
             self._deliver(item, order)
+        elif isinstance(item, Handover):
+            self._hand_over(item, order)
         else:
             assert isinstance(item, FaultEnd)
             self._end_fault(item)
@@ -265,6 +273,11 @@ class World:
         while step(at_ms):
             pass
         self.now_ms = max(self.now_ms, at_ms)
+
+    @property
+    def is_anything_under_way(self) -> bool:
+        """Is a message, or the end of a fault, still to come?"""
+        return bool(self._queue)
 
     def next_event_ms(self) -> int | None:
         """When the next event is due; None in a world at rest."""
@@ -294,21 +307,25 @@ class World:
         source, destination, connection, correlation_id, message = envelope
         if connection == NO_CONNECTION:
             if destination in self.paused:
-                self.paused[destination].append(envelope)
+                self.paused[destination].append((order, envelope))
                 return
             machine = self.machines[destination]
             if machine is not None:
                 self._receive(machine, envelope)
             return
         if self.links.cuts and (source, destination) in self.links.cuts:
-            self.links.held[(source, destination)].append(envelope)
+            self.links.held[(source, destination)].append((order, envelope))
             return
         if self.paused and destination in self.paused:
-            self.paused[destination].append(envelope)
+            self.paused[destination].append((order, envelope))
             return
         state = self.connections.get(connection)
         is_request = source == connection.client
         if correlation_id == -1:  # the network speaks: the connection is gone
+            if is_request and state is not None and self.now_ms < state.requests_not_before_ms:
+                # The end of a stream waits behind what is late on it.
+                heappush(self._queue, (state.requests_not_before_ms, order, envelope))
+                return
             self._deliver_end(envelope, state, is_request)
             return
         if state is None:
@@ -316,33 +333,49 @@ class World:
         if not state.is_plain and self._is_held_up(envelope, state, is_request, order):
             return
         if is_request:
-            if state.is_busy and not state.is_closed:
-                state.backlog.append(envelope)
-                return
             if self.answerer is not None and self._deviate(name_of_request(envelope), envelope, state, order):
                 return
-            machine = self.machines[destination]
-            if machine is None:
+            if state.is_busy or state.backlog:
+                state.backlog.append(envelope)
+            else:
+                self._serve(envelope, state)
+            return
+        if self.answerer is not None and state.request is not None:
+            if self._deviate(name_of_reply(state.request), envelope, state, order):
+                return
+        machine = self.machines.get(destination)
+        if machine is None:
+            if destination == ADMIN:
                 del self.connections[connection]
-                self._tell_disconnected(source, connection, refused=True)
-                return
-            state.is_busy = True
-            state.request = envelope
+                if self.user_inbox is not None:
+                    self.user_inbox(envelope)
+            return
+        if message.__class__ is FetchReply and self.recorder is not None:
+            self._receive_as_follower(machine, envelope)
         else:
-            if self.answerer is not None and state.request is not None:
-                if self._deviate(name_of_reply(state.request), envelope, state, order):
-                    return
-            machine = self.machines.get(destination)
-            if machine is None:
-                if destination == ADMIN:
-                    del self.connections[connection]
-                    if self.user_inbox is not None:
-                        self.user_inbox(envelope)
-                return
-            if message.__class__ is FetchReply and self.recorder is not None:
-                self._receive_as_follower(machine, envelope)
-                return
+            self._receive(machine, envelope)
+
+    def _serve(self, envelope: Envelope, state: ConnectionState) -> None:
+        """The server takes a request that has arrived into process."""
+        source, destination, connection, _, _ = envelope
+        machine = self.machines[destination]
+        if machine is None:
+            del self.connections[connection]
+            self._tell_disconnected(source, connection, refused=True)
+            return
+        state.is_busy = True
+        state.request = envelope
         self._receive(machine, envelope)
+
+    def _hand_over(self, handover: Handover, order: int) -> None:
+        connection = handover.connection
+        state = self.connections.get(connection)
+        if state is None or state.is_busy or not state.backlog:
+            return
+        if connection.server in self.paused:
+            self.paused[connection.server].append((order, handover))
+            return
+        self._serve(state.backlog.popleft(), state)
 
     def _is_held_up(self, envelope: Envelope, state: ConnectionState, is_request: bool, order: int) -> bool:
         """What the connection's past faults do to this delivery; True when it doesn't take place now."""
@@ -443,10 +476,10 @@ class World:
             return state.is_closed
         self.strike(deviation)
         if self.links.cuts and (envelope.source, envelope.destination) in self.links.cuts:
-            self.links.held[(envelope.source, envelope.destination)].append(envelope)
+            self.links.held[(envelope.source, envelope.destination)].append((order, envelope))
             return True
         if envelope.destination in self.paused:
-            self.paused[envelope.destination].append(envelope)
+            self.paused[envelope.destination].append((order, envelope))
             return True
         return self.connections.get(connection) is not state
 
@@ -518,8 +551,8 @@ class World:
         self.machines[name] = None
         if self.invariants is not None:
             self.invariants.crashed(name)
-        for envelope in self.paused.pop(name, ()):
-            self.connections.pop(envelope.connection, None)
+        for _, item in self.paused.pop(name, ()):
+            self.connections.pop(item.connection, None)
         for connection in [c for c in self.connections if name in (c.client, c.server)]:
             del self.connections[connection]
             other = connection.client if connection.server == name else connection.server
@@ -528,9 +561,8 @@ class World:
             for topic_partition, from_offset, to_offset in self.stores[broker_id].lose_unflushed_tails():
                 if self.recorder is not None:
                     self.recorder.tail_lost(self.now_ms, broker_id, topic_partition, from_offset, to_offset)
-                partition = self.controller.image.partitions[topic_partition]
-                if self.invariants is not None and partition.in_sync_replicas == (broker_id,):
-                    self.invariants.lost_tail = True
+                if self.invariants is not None:
+                    self.invariants.tail_lost(name, topic_partition, to_offset)
         self._update_heartbeats()
 
     def restart(self, broker_id: int) -> None:
@@ -554,8 +586,8 @@ class World:
 
     def resume(self, name: str) -> None:
         """It goes on where it stood, with all that arrived meanwhile."""
-        for envelope in self.paused.pop(name, ()):
-            self.schedule(self.now_ms, envelope)
+        for order, item in self.paused.pop(name, ()):
+            heappush(self._queue, (self.now_ms, order, item))  # in front of what is sent from now on
         self._find_timer()
         self._update_heartbeats()
 
@@ -578,8 +610,8 @@ class World:
 
     def heal_one_way(self, source: str, destination: str) -> None:
         """Undo one cut in this direction; what it held arrives now."""
-        for item in self.links.heal(source, destination):
-            self.schedule(self.now_ms, item)
+        for order, item in self.links.heal(source, destination):
+            heappush(self._queue, (self.now_ms, order, item))
         self._update_heartbeats()
 
     def heal_all(self) -> None:
@@ -592,7 +624,7 @@ class World:
         self.slow.clear()
         for broker_id in self.stores:
             self.restart(broker_id)
-        self._queue = [entry for entry in self._queue if entry[2].__class__ is Envelope]
+        self._queue = [entry for entry in self._queue if entry[2].__class__ is not FaultEnd]
         self._queue.sort()
 
     def isolate(self, name: str) -> None:
@@ -732,6 +764,9 @@ class World:
         for name, state, client_settings in machines:
             world.machines[name] = None if state is None else world._thaw_machine(state, client_settings)
         world._find_timer()
+        if invariants is not None:
+            for broker in world.brokers():  # what is committed already binds from the start
+                invariants.after(broker, None, world)
         return world
 
     def _thaw_machine(self, frozen: tuple[str, Frozen], client_settings: Any) -> Machine:

@@ -5,6 +5,7 @@ Recording keeps references and formats nothing; text, JSON and digests are made 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from eventlog.check import history as rows
@@ -13,7 +14,7 @@ from eventlog.controller import Controller
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
 from eventlog.messages import Envelope
-from eventlog.messages.broker_api import ProduceReply
+from eventlog.messages.broker_api import ListOffsetsReply, ProduceReply
 from eventlog.messages.controller_api import PartitionRecord
 from eventlog.messages.user_api import Assign, Polled, Seek, Send, SendRefused, SendsResolved
 from eventlog.sim.faults import Deviation
@@ -31,41 +32,56 @@ class Ended(tuple[str, tuple[str, ...]]):
 class Recorder:
     """`events` holds (event number, at_ms, Envelope | Deviation | Ended) in order; `history` the checker's rows."""
 
-    __slots__ = ("_seen_records", "duplicates_recognised", "events", "failovers", "history", "leaders")
+    __slots__ = ("_history", "_note", "_noted", "_assigned", "_seen_records", "duplicates_recognised", "events", "failovers", "leaders")
 
     def __init__(self) -> None:
         self.events: list[tuple[int, int, Any]] = []
-        self.history = History()
+        self._history = History()
+        # What is not in `_history` yet: rows, and events that are sends, whose rows are made when somebody asks.
+        self._noted: list[Any] = []
+        self._note: Callable[[Any], None] = self._noted.append
         self.duplicates_recognised = 0
         self.failovers = 0
         self.leaders: dict[TopicPartition, int] = {}
         self._seen_records = 0
+        self._assigned: dict[str, tuple[TopicPartition, ...]] = {}
+
+    @property
+    def history(self) -> History:
+        """The checker's rows, up to now. O(what was noted since the last time)."""
+        history = self._history
+        for noted in self._noted:
+            if noted.__class__ is tuple:
+                _, at_ms, (_, destination, _, _, (topic, partition, record)) = noted
+                noted = rows.Sent(at_ms, destination, record.send_number, topic, partition)
+            history.append(noted)
+        self._noted.clear()
+        return history
 
     def delivered(self, event_number: int, now_ms: int, envelope: Envelope) -> None:
-        self.events.append((event_number, now_ms, envelope))
-        message = envelope.message
+        event = (event_number, now_ms, envelope)
+        self.events.append(event)
+        message = envelope[4]
         kind = message.__class__
         if kind is Send:
-            self.history.append(
-                rows.Sent(now_ms, envelope.destination, message.record.send_number, message.topic, message.partition)
-            )
+            self._note(event)
         elif kind is ProduceReply:
             for reply in message.partitions:
                 if reply.log_append_time_ms >= 0 and reply.error is NONE:
                     self.duplicates_recognised += 1
         elif kind is Assign:
             for topic, partition in message.partitions:
-                self.history.append(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
+                self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
         elif kind is Seek:
             topic, partition = message.topic_partition
             offset = message.offset if message.offset >= 0 else -1
-            self.history.append(rows.Assigned(now_ms, envelope.destination, topic, partition, offset))
+            self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, offset))
 
     def told_user(self, now_ms: int, envelope: Envelope) -> None:
         message = envelope.message
         if isinstance(message, SendsResolved):
             (topic, partition), records, base_offset, error, may_be_written, _, attempts, *_ = message
-            numbers = tuple([record.send_number for record in records])
+            numbers = tuple([record[4] for record in records])
             if error is NONE:
                 row: rows.Row = rows.Acked(
                     now_ms,
@@ -83,10 +99,10 @@ class Recorder:
                 row = rows.Failed(
                     now_ms, envelope.source, topic, partition, numbers, error.name, may_be_written, attempts
                 )
-            self.history.append(row)
+            self._note(row)
         elif isinstance(message, SendRefused):
             numbers = (message.record.send_number,)
-            self.history.append(
+            self._note(
                 rows.Failed(
                     now_ms, envelope.source, message.topic, message.partition, numbers, message.error.name, False, 0
                 )
@@ -96,7 +112,7 @@ class Recorder:
             for topic_partition, offset, leader_epoch, record in message.records:
                 by_partition.setdefault(topic_partition, []).append((offset, leader_epoch, record.send_number))
             for (topic, partition), read in by_partition.items():
-                self.history.append(rows.Read(now_ms, envelope.source, topic, partition, tuple(read)))
+                self._note(rows.Read(now_ms, envelope.source, topic, partition, tuple(read)))
         self.events.append((-1, now_ms, envelope))
 
     def controller_moved(self, now_ms: int, controller: Controller) -> None:
@@ -107,9 +123,7 @@ class Recorder:
             self._seen_records += 1
             if isinstance(record, PartitionRecord):
                 (topic, partition), _, in_sync_replicas, leader, leader_epoch, _ = record
-                self.history.append(
-                    rows.LeaderChanged(now_ms, topic, partition, leader, leader_epoch, in_sync_replicas)
-                )
+                self._note(rows.LeaderChanged(now_ms, topic, partition, leader, leader_epoch, in_sync_replicas))
                 before = self.leaders.get(record.topic_partition)
                 if leader >= 0:
                     if before is not None and before != leader:
@@ -119,27 +133,27 @@ class Recorder:
     def fault(self, event_number: int, now_ms: int, deviation: Deviation) -> None:
         self.events.append((event_number, now_ms, deviation))
         until_ms = now_ms + deviation.duration_ms if deviation.duration_ms > 0 else -1
-        self.history.append(rows.Fault(now_ms, deviation.fault, deviation.target, deviation.event, until_ms))
+        self._note(rows.Fault(now_ms, deviation.fault, deviation.target, deviation.event, until_ms))
 
     def fault_ended(self, event_number: int, now_ms: int, what: str, targets: tuple[str, ...]) -> None:
         self.events.append((event_number, now_ms, Ended((what, targets))))
         name = {"restart": "restart", "resume": "resume"}.get(what, "heal")
-        self.history.append(rows.Fault(now_ms, name, "-".join(targets), "", -1))
+        self._note(rows.Fault(now_ms, name, "-".join(targets), "", -1))
 
     def truncated(self, now_ms: int, broker_id: int, log: PartitionLog, was_end_offset: int) -> None:
         topic, partition = log.topic_partition
-        self.history.append(rows.Truncated(now_ms, broker_id, topic, partition, log.log_end_offset, was_end_offset))
+        self._note(rows.Truncated(now_ms, broker_id, topic, partition, log.log_end_offset, was_end_offset))
 
     def tail_lost(
         self, now_ms: int, broker_id: int, topic_partition: TopicPartition, from_offset: int, to_offset: int
     ) -> None:
         topic, partition = topic_partition
-        self.history.append(rows.TailLost(now_ms, broker_id, topic, partition, from_offset, to_offset))
+        self._note(rows.TailLost(now_ms, broker_id, topic, partition, from_offset, to_offset))
 
     def log_contents(self, now_ms: int, broker_id: int, log: PartitionLog, is_leader: bool) -> None:
         """The whole of one replica, for the end of a history."""
         topic, partition = log.topic_partition
-        self.history.append(
+        self._note(
             rows.Log(
                 now_ms,
                 broker_id,

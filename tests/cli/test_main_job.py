@@ -1,0 +1,53 @@
+"""The main job, seed by seed: what the README's table says of a hundred seeds, on the first of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eventlog.run import IDEMPOTENT, PLAIN, SAMPLE_KEY, SAMPLE_TIME, Job, read_events, run, sample_lines
+
+EVENTS = read_events(sample_lines(), SAMPLE_KEY, SAMPLE_TIME).events
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_plain_writer_duplicates_and_the_idempotent_one_never(seed: int) -> None:
+    job = replace(Job(), seed=seed)
+    plain = run(job, EVENTS, PLAIN)
+    assert plain.verdict.counts.duplicated > 0
+    idempotent = run(job, EVENTS, IDEMPOTENT)
+    assert idempotent.verdict.held
+    counts = idempotent.verdict.counts
+    assert (counts.duplicated, counts.lost, counts.out_of_order) == (0, 0, 0)
+    assert counts.acknowledged + counts.failed == len(EVENTS)
+    assert idempotent.duplicates_recognised > 0
+    assert idempotent.failovers > 0
+
+
+def test_both_writers_meet_the_same_first_fault() -> None:
+    job = replace(Job(), seed=3)
+    plain, idempotent = run(job, EVENTS, PLAIN), run(job, EVENTS, IDEMPOTENT)
+    assert plain.cluster.deviations[0] == idempotent.cluster.deviations[0]
+
+
+def test_what_is_counted_is_what_is_in_the_log() -> None:
+    outcome = run(replace(Job(), seed=1), EVENTS, PLAIN)
+    log = outcome.log()
+    copies: dict[int, int] = {}
+    for found in log:
+        copies[found.record.send_number] = copies.get(found.record.send_number, 0) + 1
+    assert outcome.verdict.counts.in_log == len(log)
+    assert outcome.verdict.counts.duplicated == sum(count - 1 for count in copies.values())
+
+
+def test_the_same_seed_is_the_same_run_and_another_seed_is_not() -> None:
+    events = EVENTS[:200]
+    digests = [run(replace(Job(), seed=seed), events).cluster.trace_digest() for seed in (5, 5, 6)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_checks_change_nothing() -> None:
+    events = EVENTS[:200]
+    digests = [run(Job(), events, checks=checks).cluster.trace_digest() for checks in ("off", "cheap", "full")]
+    assert digests[0] == digests[1] == digests[2]

@@ -146,7 +146,15 @@ def _run(arguments: argparse.Namespace) -> int:
     summaries: list[_Summary] = []
     events = read.events
     last: list[Any] = []
-    with _progress(2 * len(events) * arguments.runs) as advance:
+    total = 2 * len(events) * arguments.runs
+    reached = 0
+    with _progress(total) as show:
+
+        def advance(done: int) -> None:
+            nonlocal reached
+            reached = done
+            show(done)
+
         try:
             for index in range(arguments.runs):
                 started = time.perf_counter()
@@ -157,7 +165,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 summaries.append(_Summary(plain, idempotent, len(events), real_s, seeded.seed))
         except KeyboardInterrupt:
             if not summaries:
-                raise
+                print(f"\neventlog: stopped after {reached} of {total} sends; nothing was judged yet", file=sys.stderr)
+                return 130
             print(f"\nstopped after {len(summaries)} of {arguments.runs} runs:", file=sys.stderr)
     if read.skipped:
         print(f"{read.skipped} broken lines were left out")

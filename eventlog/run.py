@@ -303,7 +303,10 @@ def job_of(scenario: dict[str, Any]) -> tuple[Job, str]:
 
 
 def story(outcome: Outcome, lines: int = 40) -> str:
-    """The ladder around the first duplicate: written (plain) or recognised (idempotent). Empty when there was none."""
+    """The ladder around the first duplicate: written (plain) or recognised (idempotent). Empty when there was none.
+
+    Ends with a line that says where the event stands in the log.
+    """
     events = outcome.cluster.recorder.events
     wanted = _first_repeated(outcome)
     if wanted is None:
@@ -325,13 +328,16 @@ def story(outcome: Outcome, lines: int = 40) -> str:
         for event in events[min([first, *causes[-1:]]) : last + 30]
         if is_of_the_story(event[2]) and _is_about(event[2], topic_partition)
     ]
+    places = [found.offset for found in outcome.log() if found.record.send_number == send_number]
+    noun = "offset" if len(places) == 1 else "offsets"
+    ending = f"Event {send_number} stands in {topic_partition} at {noun} {' and '.join(map(str, sorted(places)))}."
     if len(about) > lines:
         left_out = len(about) - lines
         half = lines // 2
         head = ladder(about[:half], story_actors(about), events[0][1])
         tail = ladder(about[-half:], story_actors(about), events[0][1]).split("\n", 1)[1]
-        return f"{head}\n          ... {left_out} events are left out ...\n{tail}"
-    return ladder(about, story_actors(about), events[0][1])
+        return f"{head}\n          ... {left_out} events are left out ...\n{tail}\n{ending}"
+    return f"{ladder(about, story_actors(about), events[0][1])}\n{ending}"
 
 
 def _is_about(what: Any, topic_partition: Any) -> bool:

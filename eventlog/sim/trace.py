@@ -98,9 +98,13 @@ def describe(what: Any) -> str:
             return f"{who}{len(message.records)} acknowledged at {message.base_offset}"
         return f"{who}{len(message.records)} failed: {message.error.name}"
     if isinstance(message, Timer):
+        if message.name.startswith("request broker-"):
+            return f"{source}: no answer from {message.name.removeprefix('request ')} in time"
         return f"{source}: timer {message.name!r} runs out"
     if isinstance(message, Disconnected):
-        return f"{who}{'connection refused' if message.refused else 'disconnected'}"
+        if source == what.connection.client:
+            return f"{who}gives the connection up"
+        return f"{who}{'connection refused' if message.refused else 'connection lost'}"
     if isinstance(message, InitProducerIdReply):
         got = f"producer id {message.producer_id}" if message.error is NONE else message.error.name
         return f"{who}{got}"
@@ -144,9 +148,9 @@ def is_of_the_story(what: Any, with_replication: bool = False) -> bool:
     if isinstance(message, FetchMetadataReply):
         return any(isinstance(record, PartitionRecord) for record in message.records)
     if isinstance(message, Disconnected):
-        return not what.source.startswith("broker") or not what.destination.startswith("broker")
+        return what.connection.purpose == "produce"
     if isinstance(message, Timer):
-        return message.name.startswith("request")
+        return message.name.startswith("request broker-")
     return isinstance(message, _STORY)
 
 

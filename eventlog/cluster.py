@@ -66,6 +66,8 @@ from eventlog.values import (
 )
 
 NONE: Final = ErrorCode.NONE
+_new_tuple = tuple.__new__
+_new_object = object.__new__
 DEFAULT_WAIT_MS: Final = 300_000
 BY_HAND: Final = "by hand"
 Bytes = bytes | str | None
@@ -97,13 +99,13 @@ class Delivery:
 
     __slots__ = ("_error", "_offset", "_producer", "number", "partition", "topic")
 
-    def __init__(self, producer: Producer, number: int, topic: str, partition: int) -> None:
-        self._producer = producer
-        self.number = number
-        self.topic = topic
-        self.partition = partition
-        self._offset = -2
-        self._error: EventLogError | None = None
+    # `Producer.send` makes it and fills it in.
+    _producer: Producer
+    number: int
+    topic: str
+    partition: int
+    _offset: int
+    _error: EventLogError | None
 
     @property
     def done(self) -> bool:
@@ -160,22 +162,25 @@ class Producer:
         if self._closed:
             raise FatalError(f"producer {self.name!r} is closed; make a new one")
         cluster = self._cluster
-        world = cluster._open_world()
+        world = cluster._open_world() if cluster._closed else cluster._world
         if value.__class__ is not bytes or (key is not None and key.__class__ is not bytes):
             value = _to_bytes("value", value)
             key = _to_bytes("key", key)
         number = cluster._next_send_number
         cluster._next_send_number = number + 1
-        delivery = self._deliveries[number] = Delivery(self, number, topic, partition)
-        record = Record(
-            key,
-            value,
-            world.now_ms if timestamp_ms is None else timestamp_ms,
-            tuple(headers) if headers else (),
-            number,
-        )
-        name = self.name
-        world.inject(Envelope(USER, name, NO_CONNECTION, 0, Send(topic, partition, record)))
+        # The four objects of every send are made without their constructors, in less than half the time.
+        delivery = self._deliveries[number] = _new_object(Delivery)
+        delivery._producer = self
+        delivery.number = number
+        delivery.topic = topic
+        delivery.partition = partition
+        delivery._offset = -2
+        delivery._error = None
+        if timestamp_ms is None:
+            timestamp_ms = world.now_ms
+        record = _new_tuple(Record, (key, value, timestamp_ms, tuple(headers) if headers else (), number))
+        send = _new_tuple(Send, (topic, partition, record))
+        world._receive(self._engine, _new_tuple(Envelope, (USER, self.name, NO_CONNECTION, 0, send)))
         error = delivery._error
         if error is not None and isinstance(error, RequestError | FatalError):
             raise error
@@ -232,7 +237,7 @@ class Producer:
             offset = message.base_offset
             partition = message.topic_partition.partition
             for record in message.records:
-                delivery = deliveries.pop(record.send_number)
+                delivery = deliveries.pop(record[4])
                 delivery.partition = partition
                 delivery._offset = offset
                 if offset >= 0:

@@ -66,7 +66,7 @@ from eventlog.messages.controller_api import (
     RegisterBrokerRequest,
 )
 from eventlog.messages.metadata_image import MetadataImage
-from eventlog.values import BrokerSettings, TopicPartition
+from eventlog.values import TRANSACTIONAL, BrokerSettings, TopicPartition
 
 PREFETCH_AT: Final = 100
 """The next block of producer ids is asked for when this many are left: a tenth of a block."""
@@ -175,6 +175,9 @@ class Broker:
         required: dict[TopicPartition, int] = {}
         out: list[Envelope] = []
         for wanted in request.partitions:
+            if wanted.batch.attributes & TRANSACTIONAL and request.transactional_id is None:
+                return self._refuse_transactional(request, envelope)
+        for wanted in request.partitions:
             replies[wanted.topic_partition] = self._append(wanted, acks, now_ms, required, out)
         if acks == -1 and required:
             deadline_ms = now_ms + request.timeout_ms
@@ -190,6 +193,26 @@ class Broker:
         else:
             out.append(self._answer(envelope, NoReply()))
         return out
+
+    def _refuse_transactional(self, request: ProduceRequest, envelope: Envelope) -> list[Envelope]:
+        """A batch claims a transaction and nobody says whose: the whole request is refused, as in Kafka."""
+        if request.acks == 0:
+            return [self._answer(envelope, CloseConnection())]
+        error = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        text = "a transactional batch came in a request without a transactional_id"
+        return [
+            self._answer(
+                envelope,
+                ProduceReply(
+                    tuple(
+                        [
+                            ProducePartitionReply(wanted.topic_partition, error, error_message=text)
+                            for wanted in request.partitions
+                        ]
+                    )
+                ),
+            )
+        ]
 
     def _append(
         self,
@@ -452,13 +475,7 @@ class Broker:
                 diverging_end_offset=divergence[1],
             )
         if divergence is not None or not log.log_start_offset <= offset <= log.log_end_offset:
-            return FetchPartitionReply(
-                topic_partition,
-                ErrorCode.OFFSET_OUT_OF_RANGE,
-                log.high_watermark,
-                log.last_stable_offset,
-                log.log_start_offset,
-            )
+            return FetchPartitionReply(topic_partition, ErrorCode.OFFSET_OUT_OF_RANGE)
         end_offset = self._readable_end(replica, request)
         batches = log.read(offset, end_offset, min(wanted.max_bytes, max_bytes)) if max_bytes > 0 else ()
         if request.replica_id >= 0 and replica.leadership is not None:
@@ -619,13 +636,19 @@ class Broker:
             for replica in self.replicas.values():
                 if replica.leadership is not None:
                     self._try_to_commit(replica, replica.leadership, now_ms, out)
-                    self._reconsider_expansions(replica, replica.leadership, out)
+                    self._reconsider_expansions(replica, replica.leadership, now_ms, out)
         self._answer_waiting_metadata(now_ms, out)
         out.append(self._fetch_metadata())
         return out
 
-    def _reconsider_expansions(self, replica: Replica, leadership: Leadership, out: list[Envelope]) -> None:
+    def _reconsider_expansions(
+        self, replica: Replica, leadership: Leadership, now_ms: int, out: list[Envelope]
+    ) -> None:
+        lag_max_ms = self.settings.replica_lag_time_max_ms
         for follower in leadership.remotes:
+            if leadership.is_lagging(follower, lag_max_ms, now_ms):
+                # Shrinking may just have put it out; the high watermark that it reached may be held back by that.
+                continue
             expanded = leadership.find_expansion(follower, self.image)
             if expanded is not None:
                 out.append(self._wish_in_sync_replicas(replica, leadership, expanded))
@@ -649,7 +672,7 @@ class Broker:
             if replica.leadership is not None:
                 replica.leadership.told(partition)
                 self._try_to_commit(replica, replica.leadership, now_ms, out)
-                self._reconsider_expansions(replica, replica.leadership, out)
+                self._reconsider_expansions(replica, replica.leadership, now_ms, out)
             return
         replica.partition = partition
         self._resign(replica, out)

@@ -142,10 +142,11 @@ class Leadership:
         """The in-sync replicas without those that lag for too long; None when all do well or a wish is under way."""
         if self.wished_in_sync_replicas is not None:
             return None
-        kept = tuple([member for member in self.in_sync_replicas if not self._is_lagging(member, lag_max_ms, now_ms)])
+        kept = tuple([member for member in self.in_sync_replicas if not self.is_lagging(member, lag_max_ms, now_ms)])
         return kept if len(kept) < len(self.in_sync_replicas) else None
 
-    def _is_lagging(self, member: int, lag_max_ms: int, now_ms: int) -> bool:
+    def is_lagging(self, member: int, lag_max_ms: int, now_ms: int) -> bool:
+        """Behind the log's end, and for longer than `lag_max_ms`."""
         if member == self.broker_id:
             return False
         remote = self.remotes[member]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from eventlog.broker.replica import Replica
 from eventlog.errors import ErrorCode
-from eventlog.log.partition_log import PartitionLog
+from eventlog.log.partition_log import LOG_APPEND_TIME, PartitionLog
 from eventlog.messages.broker_api import (
     EARLIEST_TIMESTAMP,
     LATEST_TIMESTAMP,
@@ -81,22 +81,26 @@ def _epoch_at(log: PartitionLog, offset: int) -> int:
 
 
 def _find_by_time(log: PartitionLog, timestamp_ms: int, end_offset: int) -> tuple[int, int] | None:
-    """(timestamp, offset) of the first record not older than `timestamp_ms`, or of the newest one. O(records)."""
+    """(timestamp, offset) of the first record not older than `timestamp_ms`, or of the newest one. O(records).
+
+    The newest one is looked for in all that is stored, also below the log's start and above `end_offset`; above it
+    there is no answer. So does Kafka.
+    """
+    is_for_newest = timestamp_ms == MAX_TIMESTAMP
     newest: tuple[int, int] | None = None
-    for batch in log.read(log.log_start_offset, end_offset, 2**62):
+    for batch in log.read(0 if is_for_newest else log.log_start_offset, log.log_end_offset, 2**62):
         if batch.is_control or isinstance(batch.records, bytes):
             continue
         for index, record in enumerate(batch.records):
             assert isinstance(record, Record)
             offset = batch.base_offset + index
-            if not log.log_start_offset <= offset < end_offset:
-                continue
-            if timestamp_ms == MAX_TIMESTAMP:
-                if newest is None or record.timestamp_ms > newest[0]:
-                    newest = (record.timestamp_ms, offset)
-            elif record.timestamp_ms >= timestamp_ms:
-                return (record.timestamp_ms, offset)
-    return newest
+            time_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else record.timestamp_ms
+            if is_for_newest:
+                if newest is None or time_ms > newest[0]:
+                    newest = (time_ms, offset)
+            elif time_ms >= timestamp_ms and offset >= log.log_start_offset:
+                return (time_ms, offset) if offset < end_offset else None
+    return newest if newest is not None and newest[1] < end_offset else None
 
 
 def offset_for_leader_epoch(replicas: Replicas, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochReply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from eventlog.broker.follower import Following
 from eventlog.broker.leader import Leadership
 from eventlog.errors import ErrorCode
@@ -35,8 +37,15 @@ class Replica:
 
 def topic_settings(overrides: tuple[tuple[str, int | str | bool], ...], broker: BrokerSettings) -> TopicSettings:
     """A topic's overrides over the broker's settings."""
-    values = dict(overrides)
-    values.setdefault("max_message_bytes", broker.message_max_bytes)
-    values.setdefault("min_insync_replicas", broker.min_insync_replicas)
-    values.setdefault("unclean_leader_election_enable", broker.unclean_leader_election_enable)
-    return TopicSettings(**values)  # type: ignore[arg-type]
+    defaults = (
+        ("max_message_bytes", broker.message_max_bytes),
+        ("min_insync_replicas", broker.min_insync_replicas),
+        ("unclean_leader_election_enable", broker.unclean_leader_election_enable),
+    )
+    return _topic_settings(defaults + overrides)
+
+
+@lru_cache(maxsize=64)
+def _topic_settings(values: tuple[tuple[str, int | str | bool], ...]) -> TopicSettings:
+    """The search thaws the same brokers over and over: settings are immutable, so they are made once."""
+    return TopicSettings(**dict(values))  # type: ignore[arg-type]

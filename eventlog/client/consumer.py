@@ -109,9 +109,10 @@ class ConsumerEngine:
         else:
             return out
         self._advance(now_ms, out)
-        if message.__class__ is Poll and message.timeout_ms == 0 and self._poll_records:
+        if message.__class__ is Poll and message.timeout_ms <= 0 and self._poll_records:
             # What was asked for now will be there for a later poll.
             self._answer(Polled(()), out)
+            self._rest()
         return out
 
     # From the user.
@@ -160,13 +161,16 @@ class ConsumerEngine:
         if self._poll_records:
             self._try_to_answer(out)
         if not self._poll_records:
-            # Nobody waits: no question is asked, and none is repeated.
-            self.metadata.needed.clear()
-            self.metadata.tried.clear()
-            self._deadlines.pop("retry", None)
+            self._rest()
             return
         self._ask(now_ms, out)
         out += self.metadata.advance(now_ms, self._deadlines)
+
+    def _rest(self) -> None:
+        """Nobody waits: no question is asked, and none is repeated."""
+        self.metadata.needed.clear()
+        self.metadata.tried.clear()
+        self._deadlines.pop("retry", None)
 
     def _try_to_answer(self, out: list[Envelope]) -> None:
         records: list[ConsumedRecord] = []
@@ -296,10 +300,13 @@ class ConsumerEngine:
         if error is ErrorCode.OFFSET_OUT_OF_RANGE:
             reader.out_of_range(self.settings.auto_offset_reset)
             return
-        if error is ErrorCode.NOT_LEADER_OR_FOLLOWER:
+        if error in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
             hint = (answer.leader_id, answer.leader_epoch) if isinstance(answer, FetchPartitionReply) else (-1, -1)
             if hint[0] < 0 or not self.metadata.learn(where, *hint):
                 self.metadata.want_newer(where)
+        elif error is ErrorCode.UNKNOWN_LEADER_EPOCH:
+            # The broker is behind what is known here; it will catch up, and metadata would say nothing new.
+            pass
         elif error.is_retriable:
             self.metadata.want(where.topic)
         else:

@@ -67,9 +67,10 @@ class MetadataClient:
         self.needed[topic] = None
 
     def want_newer(self, topic_partition: TopicPartition) -> None:
-        """Have a newer leader of this partition looked for: the known one was tried in vain, or there is none."""
-        if topic_partition in self.leaders:
-            self.tried[topic_partition] = self.leaders[topic_partition][1]
+        """Have a newer leader of this partition looked for: the known one was tried in vain, or there is none, or the
+        topic is known and this partition of it is not (yet)."""
+        if topic_partition in self.leaders or topic_partition.topic in self.partition_counts:
+            self.tried[topic_partition] = self.leader_of(topic_partition)[1]
         else:
             self.needed[topic_partition.topic] = None
 
@@ -102,7 +103,9 @@ class MetadataClient:
             request = MetadataRequest(tuple(self.needed))
         else:
             topics = tuple(dict.fromkeys(topic_partition.topic for topic_partition in self.tried))
-            request = MetadataRequest(topics, tuple(self.tried.items()), PARK_MS)
+            # Held back for longer than the asker waits, an answer would never come.
+            park_ms = min(PARK_MS, self.request_timeout_ms // 2)
+            request = MetadataRequest(topics, tuple(self.tried.items()), park_ms)
         envelopes.append(self.asker.ask(request, self.candidates(), now_ms, self.request_timeout_ms, deadlines))
         return envelopes
 

@@ -84,13 +84,16 @@ class ProducerEngine(Sender):
             queues = self._topics.get(topic)
             if queues is not None:
                 key, value, _, headers, _ = record
+                # 21: RECORD_OVERHEAD_BYTES, in place.
+                size = 21 + len(value) if value else 21
+                if key is not None:
+                    size += len(key)
                 if partition < 0:
                     queue = queues.sticky if key is None else queues.by_key.get(key)
                 else:
                     queue = queues.partitions[partition] if partition < len(queues.partitions) else None
                 if queue is not None and (batch := queue.open) is not None and not headers:
-                    # 21: RECORD_OVERHEAD_BYTES, in place.
-                    room = batch.room_bytes - 21 - (len(key) if key else 0) - (len(value) if value else 0)
+                    room = batch.room_bytes - size
                     if room > 0:
                         batch.room_bytes = room
                         batch.records.append(record)

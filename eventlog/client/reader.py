@@ -77,7 +77,10 @@ class Reader:
             self.reset_to = _POLICIES[policy]
 
     def asked_for(self, asked: FetchPartition | ListOffsetsPartition) -> bool:
-        """True if `asked` is what this reader wants to know at present."""
+        """True if `asked` is what this reader wants to know at present, of the leader it was last asked of: after a seek
+        to the same offset an answer of the leader before would bring what was read before the seek."""
+        if asked.current_leader_epoch != self.leader_epoch:
+            return False
         if isinstance(asked, FetchPartition):
             return asked.fetch_offset == self.position
         return self.position < 0 and asked.timestamp_ms == self.reset_to

@@ -31,12 +31,15 @@ from eventlog.log.producer_state import (
     Verdict,
 )
 from eventlog.log.store import LogStore
-from eventlog.values.record import CONTROL, NO_TIMESTAMP, RecordBatch, TopicPartition, placed
+from eventlog.values.record import CONTROL, NO_TIMESTAMP, RecordBatch, TopicPartition
 from eventlog.values.settings import TopicSettings
 
 _new_tuple = tuple.__new__
 NONE: Final = ErrorCode.NONE
 DEFAULT_MAX_MESSAGE_BYTES: Final = 1_048_588
+LOG_APPEND_TIME: Final = 0x08
+"""Bit of a batch's attributes: its timestamp is the leader's. Only the leader says so, whatever a client claims."""
+_UNUSUAL: Final = CONTROL | LOG_APPEND_TIME
 
 
 class AppendResult(NamedTuple):
@@ -135,7 +138,7 @@ class PartitionLog:
         if (
             given_offset
             or size_bytes > self._max_message_bytes
-            or attributes & CONTROL
+            or attributes & _UNUSUAL
             or record_count != last_offset_delta + 1
             or record_count <= 0
             or (producer_id >= 0 and base_sequence < 0)
@@ -147,6 +150,8 @@ class PartitionLog:
             invalid = self._find_invalid(batch, now_ms, origin)
             if invalid is not None:
                 return invalid
+            if attributes & LOG_APPEND_TIME and not self._is_log_append_time:
+                batch = batch._replace(attributes=attributes & ~LOG_APPEND_TIME)
         base_offset = self.log_end_offset
         if leader_epoch != self.leader_epochs.latest:
             self.assign_leader_epoch(leader_epoch)
@@ -158,8 +163,9 @@ class PartitionLog:
         log_append_time_ms = NO_TIMESTAMP
         if self._is_log_append_time:
             log_append_time_ms = now_ms
-            batch = batch._replace(max_timestamp_ms=now_ms)
-        batch = placed(batch, base_offset, leader_epoch)
+            batch = batch._replace(max_timestamp_ms=now_ms, attributes=attributes | LOG_APPEND_TIME)
+        # `placed`, without the call.
+        batch = _new_tuple(RecordBatch, (base_offset, leader_epoch) + batch[2:])  # noqa: RUF005 (twice as fast)
         last_offset = base_offset + last_offset_delta
         self.store.append(batch)
         self.log_end_offset = last_offset + 1
@@ -329,7 +335,10 @@ class PartitionLog:
             fold.remember(batch)
         for producer_id, entry in self.producer_state.entries():
             known = fold.find_entry(producer_id)
-            if known is None or known.batches != entry.batches or known.producer_epoch != entry.producer_epoch:
+            said = known.batches if known is not None else []
+            if self.producer_state.has_expired:
+                said = said[len(said) - len(entry.batches) :]
+            if known is None or said != entry.batches or known.producer_epoch != entry.producer_epoch:
                 raise InvariantViolation(
                     f"{where}: producer {producer_id} is remembered as {entry.batches}, the log says "
                     f"{known.batches if known else 'nothing'}",

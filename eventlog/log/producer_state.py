@@ -141,19 +141,27 @@ class Verification(NamedTuple):
     since_ms: int
 
 
+def _sorted(known: Any) -> Any:
+    """`known` as a SortedDict, itself if it is one."""
+    return known if known.__class__ is SortedDict else SortedDict(known)
+
+
 class ProducerState:
     """All producers of one partition. See the module's text for the rules."""
 
-    __slots__ = ("_entries", "_last_guard", "_verifications", "ongoing", "unreplicated")
+    __slots__ = ("_entries", "_last_guard", "_verifications", "has_expired", "ongoing", "unreplicated")
 
     def __init__(self) -> None:
         self._entries: dict[int, ProducerEntry] = {}
         self._verifications: dict[int, Verification] = {}
         self._last_guard = NO_GUARD
+        # A producer was forgotten for its age: since then less may be remembered than the log says.
+        self.has_expired = False
         # First offset -> producer id, of open transactions; first offset -> (producer id, marker's offset), of ended
         # ones whose marker is not yet below the high watermark.
-        self.ongoing: Any = SortedDict()
-        self.unreplicated: Any = SortedDict()
+        # Most partitions never see a transaction: the sorted ones are made with the first (see `_sorted`).
+        self.ongoing: Any = {}
+        self.unreplicated: Any = {}
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -290,6 +298,7 @@ class ProducerState:
             self._verifications.pop(producer_id, None)
             if entry.txn_first_offset == NO_TRANSACTION:
                 entry.txn_first_offset = batch.base_offset
+                self.ongoing = _sorted(self.ongoing)
                 self.ongoing[batch.base_offset] = producer_id
         entry.next_sequence = self._plain_next_sequence(producer_id, entry)
 
@@ -316,6 +325,7 @@ class ProducerState:
             entry.batches = []
         if entry.txn_first_offset != NO_TRANSACTION:
             del self.ongoing[entry.txn_first_offset]
+            self.unreplicated = _sorted(self.unreplicated)
             self.unreplicated[entry.txn_first_offset] = (producer_id, batch.base_offset)
             entry.txn_first_offset = NO_TRANSACTION
         entry.coordinator_epoch = marker_of(batch).coordinator_epoch
@@ -357,6 +367,8 @@ class ProducerState:
             for producer_id, entry in self._entries.items()
             if entry.last_timestamp_ms <= limit_ms and entry.txn_first_offset == NO_TRANSACTION
         ]
+        if gone:
+            self.has_expired = True
         for producer_id in gone:
             del self._entries[producer_id]
         for producer_id in [p for p, known in self._verifications.items() if known.since_ms <= limit_ms]:
@@ -367,8 +379,9 @@ class ProducerState:
         """Start anew, before the log is remembered again."""
         self._entries = {}
         self._verifications = {}
-        self.ongoing = SortedDict()
-        self.unreplicated = SortedDict()
+        self.has_expired = False
+        self.ongoing = {}
+        self.unreplicated = {}
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -425,8 +438,8 @@ class ProducerState:
                     for producer_id, entry in self._entries.items()
                 ]
             ),
-            (tuple(self._verifications.items()), self._last_guard, tuple(self.unreplicated.items()))
-            if self._last_guard or self.unreplicated
+            (tuple(self._verifications.items()), self._last_guard, tuple(self.unreplicated.items()), self.has_expired)
+            if self._last_guard or self.unreplicated or self.has_expired
             else (),
         )
 
@@ -443,9 +456,10 @@ class ProducerState:
             entry.coordinator_epoch = coordinator_epoch
             entry.txn_first_offset = txn
             if txn != NO_TRANSACTION:
+                state.ongoing = _sorted(state.ongoing)
                 state.ongoing[txn] = producer_id
         if rest:
-            verifications, state._last_guard, unreplicated = rest
+            verifications, state._last_guard, unreplicated, state.has_expired = rest
             state._verifications = dict(verifications)
             state.unreplicated = SortedDict(unreplicated)
         return state

@@ -11,9 +11,11 @@ A cut link loses nothing: it holds what comes until it is healed, as a transport
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from eventlog.messages import Envelope, Frozen
+
+MOST_ANSWERS_UNDER_WAY: Final = 64
 
 
 class ConnectionState:
@@ -26,16 +28,17 @@ class ConnectionState:
         "is_plain",
         "replies_lost",
         "replies_not_before_ms",
-        "request",
         "requests_lost",
         "requests_not_before_ms",
+        "served",
     )
 
     def __init__(self) -> None:
         self.is_plain = True
         self.is_busy = False
-        # The request in process: its answer is named after it.
-        self.request: Envelope | None = None
+        # The newest requests taken into process, oldest first: their answers are named after them. Several answers may
+        # be under way at once.
+        self.served: deque[Envelope] = deque(maxlen=MOST_ANSWERS_UNDER_WAY)
         # Requests that have arrived while one is in process.
         self.backlog: deque[Envelope] = deque()
         # The client gave it up: what is under way to the server is read, no answer arrives.
@@ -45,11 +48,18 @@ class ConnectionState:
         self.requests_not_before_ms = 0
         self.replies_not_before_ms = 0
 
+    def request_of(self, correlation_id: int) -> Envelope | None:
+        """The request that this answer belongs to; those before it are forgotten."""
+        served = self.served
+        while served and served[0].correlation_id < correlation_id:
+            served.popleft()
+        return served[0] if served and served[0].correlation_id == correlation_id else None
+
     def freeze(self, now_ms: int) -> Frozen:
         return (
             self.is_plain,
             self.is_busy,
-            self.request,
+            tuple(self.served),
             tuple(self.backlog),
             self.is_closed,
             self.requests_lost,
@@ -64,7 +74,7 @@ class ConnectionState:
         (
             state.is_plain,
             state.is_busy,
-            state.request,
+            served,
             backlog,
             state.is_closed,
             state.requests_lost,
@@ -72,6 +82,7 @@ class ConnectionState:
             requests_wait_ms,
             replies_wait_ms,
         ) = frozen
+        state.served.extend(served)
         state.backlog = deque(backlog)
         state.requests_not_before_ms = now_ms + requests_wait_ms
         state.replies_not_before_ms = now_ms + replies_wait_ms

@@ -32,7 +32,17 @@ class Ended(tuple[str, tuple[str, ...]]):
 class Recorder:
     """`events` holds (event number, at_ms, Envelope | Deviation | Ended) in order; `history` the checker's rows."""
 
-    __slots__ = ("_history", "_note", "_noted", "_assigned", "_seen_records", "duplicates_recognised", "events", "failovers", "leaders")
+    __slots__ = (
+        "_assigned",
+        "_history",
+        "_note",
+        "_noted",
+        "_seen_records",
+        "duplicates_recognised",
+        "events",
+        "failovers",
+        "leaders",
+    )
 
     def __init__(self) -> None:
         self.events: list[tuple[int, int, Any]] = []
@@ -70,7 +80,15 @@ class Recorder:
                 if reply.log_append_time_ms >= 0 and reply.error is NONE:
                     self.duplicates_recognised += 1
         elif kind is Assign:
+            # Positions of partitions that were assigned before are kept.
+            before = self._assigned.get(envelope.destination, ())
+            self._assigned[envelope.destination] = message.partitions
             for topic, partition in message.partitions:
+                if (topic, partition) not in before:
+                    self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
+        elif kind is ListOffsetsReply and envelope.destination in self._assigned:
+            for reply in message.partitions:  # a reader looks up where to go on
+                topic, partition = reply.topic_partition
                 self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
         elif kind is Seek:
             topic, partition = message.topic_partition

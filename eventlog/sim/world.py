@@ -171,21 +171,23 @@ class World:
         heappush(self._queue, (at_ms, self._order, item))
 
     def _receive(self, machine: Machine, envelope: Envelope) -> None:
-        self.event_number += 1
+        self.event_number = event_number = self.event_number + 1
         now_ms = self.now_ms
-        if self.recorder is not None:
-            self.recorder.delivered(self.event_number, now_ms, envelope)
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.delivered(event_number, now_ms, envelope)
         for sent in machine.receive(envelope, now_ms):
             self._send(sent)
-        deadlines = machine.deadlines()
-        if deadlines:
-            earliest_ms = min(deadlines.values())
-            if earliest_ms < self._earliest_timer_ms:
-                self._earliest_timer_ms = earliest_ms
-        if self.recorder is not None and machine.name == CONTROLLER:
-            self.recorder.controller_moved(now_ms, self.controller)
-        if self.invariants is not None:
-            self.invariants.after(machine, envelope, self)
+        earliest_ms = self._earliest_timer_ms
+        for at_ms in machine.deadlines().values():
+            if at_ms < earliest_ms:
+                self._earliest_timer_ms = earliest_ms = at_ms
+        kind = machine.__class__
+        if kind is Broker:
+            if self.invariants is not None:
+                self.invariants.after(machine, envelope, self)
+        elif kind is Controller and recorder is not None:
+            recorder.controller_moved(now_ms, self.controller)
 
     def _send(self, envelope: Envelope) -> None:
         source, destination, connection, _, message = envelope
@@ -288,11 +290,19 @@ class World:
     def _find_timer(self) -> tuple[int, Machine, str] | None:
         """The earliest timer of a machine that doesn't stand still. O(machines), and only when one may be due."""
         found: tuple[int, Machine, str] | None = None
+        earliest_ms = FOREVER_MS
+        paused = self.paused
         for name, machine in self.machines.items():
-            if machine is None or name in self.paused:
+            if machine is None or name in paused:
                 continue
             for timer, at_ms in machine.deadlines().items():
-                if found is None or at_ms < found[0]:
+                # At one time a machine's timers go by name, in whatever order they were set.
+                if (
+                    found is None
+                    or at_ms < earliest_ms
+                    or (at_ms == earliest_ms and machine is found[1] and timer < found[2])
+                ):
+                    earliest_ms = at_ms
                     found = (at_ms, machine, timer)
         self._earliest_timer_ms = FOREVER_MS if found is None else found[0]
         return found
@@ -340,8 +350,9 @@ class World:
             else:
                 self._serve(envelope, state)
             return
-        if self.answerer is not None and state.request is not None:
-            if self._deviate(name_of_reply(state.request), envelope, state, order):
+        if self.answerer is not None:
+            request = state.request_of(correlation_id)
+            if request is not None and self._deviate(name_of_reply(request), envelope, state, order):
                 return
         machine = self.machines.get(destination)
         if machine is None:
@@ -364,7 +375,7 @@ class World:
             self._tell_disconnected(source, connection, refused=True)
             return
         state.is_busy = True
-        state.request = envelope
+        state.served.append(envelope)
         self._receive(machine, envelope)
 
     def _hand_over(self, handover: Handover, order: int) -> None:

@@ -16,8 +16,9 @@ from eventlog.sim.faults import FaultPlan, FaultRate
 from eventlog.values import FAULTS, chance
 
 SEEDS = range(20)
-SENDS = 36
-TOPICS = ("a", "b")
+SENDS = 48
+TOPIC = "events"
+PARTITIONS = 2
 
 # Per million, and at most so often: about one fault to every six sends, with elections and crashes near lost answers.
 PLAN = FaultPlan(
@@ -27,16 +28,16 @@ PLAN = FaultPlan(
             {
                 "request_lost": FaultRate(20_000, 3),
                 "reply_lost": FaultRate(60_000, 6),
-                "delay": FaultRate(20_000, 4),
+                "delay": FaultRate(30_000, 6),
                 "disconnect": FaultRate(30_000, 5),
-                "cut": FaultRate(5_000, 2),
-                "cut_one_way": FaultRate(5_000, 2),
+                "cut": FaultRate(15_000, 3),
+                "cut_one_way": FaultRate(15_000, 3),
                 "isolate": FaultRate(25_000, 3),
                 "crash": FaultRate(25_000, 4),
                 "pause": FaultRate(10_000, 1),
                 "client_timeout": FaultRate(20_000, 3),
                 "election": FaultRate(40_000, 8),
-                "slow_follower": FaultRate(6_000, 2),
+                "slow_follower": FaultRate(15_000, 3),
             },
         )
         for name in FAULTS
@@ -63,7 +64,7 @@ def run(seed: int, idempotent: bool) -> Cluster:
         checks="full",
         min_insync_replicas=2,
         broker_session_timeout_ms=1_500,
-        replica_lag_time_max_ms=1_500,
+        replica_lag_time_max_ms=300,
         replica_fetch_backoff_ms=100,
     )
     names = ("left", "right") if idempotent else ("plain",)
@@ -73,17 +74,17 @@ def run(seed: int, idempotent: bool) -> Cluster:
             enable_idempotence=idempotent,
             acks=-1,
             linger_ms=0,
-            request_timeout_ms=800,
+            batch_size=0,
+            request_timeout_ms=400,
             delivery_timeout_ms=100_000,
             retry_backoff_ms=50,
         )
         for name in names
     ]
-    for topic in TOPICS:
-        cluster.create_topic(topic)
+    cluster.create_topic(TOPIC, PARTITIONS)
     for number in range(SENDS):
         luck = chance(seed, f"send {number}")
-        producers[luck % len(producers)].send(TOPICS[(luck >> 8) % 2], b"%d" % number)
+        producers[luck % len(producers)].send(TOPIC, b"%d" % number, partition=(luck >> 8) % PARTITIONS)
         if (luck >> 16) % 4 == 0:
             cluster.advance(1 + (luck >> 24) % 1_200)
     cluster.recover(200_000)
@@ -105,7 +106,7 @@ def find_sign(seed: int, idempotent: bool) -> tuple[str, str] | None:
 
 def find_miscount(cluster: Cluster, verdict: Verdict) -> tuple[str, str] | None:
     """The checker says another number of copies than one finds by counting."""
-    written = [record.record.send_number for topic in TOPICS for record in cluster.records(topic)]
+    written = [record.record.send_number for record in cluster.records(TOPIC)]
     copies = len(written) - len(set(written))
     if copies == verdict.counts.duplicated:
         return None
@@ -113,8 +114,11 @@ def find_miscount(cluster: Cluster, verdict: Verdict) -> tuple[str, str] | None:
 
 
 def find_failure(cluster: Cluster, verdict: Verdict) -> tuple[str, str] | None:
-    """A send that failed or has no end, though every fault was over long before its time was."""
-    bad = verdict.counts.failed + verdict.counts.unresolved
+    """A send that failed or has no end, though every fault was over long before its time was.
+
+    One failure is Kafka's own: the first batch of a producer was refused and a later one accepted as its first.
+    """
+    bad = verdict.counts.unresolved + (0 if verdict.promise("H4").excused else verdict.counts.failed)
     return ("spurious failure", f"{bad} sends were not acknowledged\n{cluster.literal}") if bad else None
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from client_stage import Stage
+from client_reader_stage import ReaderStage
+from client_stage import TP0, Stage
 
 
 @pytest.fixture(params=[False, True], ids=["alive", "thawed at every step"])
@@ -13,5 +14,17 @@ def stage(request: pytest.FixtureRequest) -> Callable[..., Stage]:
 
     def make(**settings: Any) -> Stage:
         return Stage(thawing=request.param, **settings)
+
+    return make
+
+
+@pytest.fixture(params=[False, True], ids=["alive", "thawed at every step"])
+def reader_stage(request: pytest.FixtureRequest) -> Callable[..., ReaderStage]:
+    """Makes stages for consumers, with these batches in orders-0."""
+
+    def make(*batches: Any, **settings: Any) -> ReaderStage:
+        play = ReaderStage(thawing=request.param, **settings)
+        play.logs[TP0] += batches
+        return play
 
     return make

@@ -157,7 +157,7 @@ class Run:
 def test_each_record_is_written_once_in_order_whatever_connections_do(
     thawing: bool, linger_ms: int, initial_sequence: int, in_flight: int
 ) -> None:
-    for seed in range(12):
+    for seed in range(8):
         settings = with_settings(
             ProducerSettings(),
             {

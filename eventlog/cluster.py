@@ -180,7 +180,7 @@ class Producer:
             timestamp_ms = world.now_ms
         record = _new_tuple(Record, (key, value, timestamp_ms, tuple(headers) if headers else (), number))
         send = _new_tuple(Send, (topic, partition, record))
-        world._receive(self._engine, _new_tuple(Envelope, (USER, self.name, NO_CONNECTION, 0, send)))
+        world.hand_in(self._engine, _new_tuple(Envelope, (USER, self.name, NO_CONNECTION, 0, send)))
         error = delivery._error
         if error is not None and isinstance(error, RequestError | FatalError):
             raise error

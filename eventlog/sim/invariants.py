@@ -221,27 +221,29 @@ class Invariants:
                 if known is not batch and known != batch and not self.lost_tail:
                     raise world.violation("H7", f"{where}: committed is {known}, this replica has {batch}")
             elif batch.base_offset >= committed.end_offset:
-                self._commit(where, committed, batch, world)
+                # What was forgotten after its time (expiry) can't be recognised any more.
+                is_excused = self.lost_tail or log.producer_state.has_expired
+                self._commit(where, committed, batch, is_excused, world)
             elif not self.lost_tail:
                 raise world.violation("H7", f"{where}: {batch} lies across what is committed otherwise")
 
-    def _commit(self, where: str, committed: Committed, batch: RecordBatch, world: World) -> None:
+    def _commit(self, where: str, committed: Committed, batch: RecordBatch, is_excused: bool, world: World) -> None:
         committed.index[batch.base_offset] = len(committed.batches)
         committed.batches.append(batch)
         committed.end_offset = batch.end_offset
         producer_id = batch.producer_id
-        if producer_id < 0 or batch.base_sequence < 0:
-            return
         epoch = batch.producer_epoch
+        if producer_id < 0 or batch.base_sequence < 0 or epoch < 0:
+            return
         identity = (producer_id, epoch, batch.base_sequence)
         first_offset = committed.identities.setdefault(identity, batch.base_offset)
-        if first_offset != batch.base_offset and not self.lost_tail:
+        if first_offset != batch.base_offset and not is_excused:
             raise world.violation("H2", f"{where}: {batch} is in the log at {first_offset} already")
         highest, last_sequence = committed.newest.get(producer_id, (-1, -1))
-        if epoch < highest and not self.lost_tail:
+        if epoch < highest and not is_excused:
             raise world.violation("H9", f"{where}: {batch} stands behind epoch {highest} of its producer")
         if epoch == highest and (batch.base_sequence - last_sequence) & MAX_SEQUENCE > MAX_SEQUENCE // 2:
-            if not self.lost_tail:
+            if not is_excused:
                 raise world.violation("H3", f"{where}: {batch} stands behind sequence {last_sequence} of its producer")
         if epoch >= highest:
             committed.newest[producer_id] = (epoch, batch.last_sequence)

@@ -13,14 +13,16 @@ from eventlog.check.history import History
 from eventlog.controller import Controller
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
-from eventlog.messages import Envelope
+from eventlog.messages import NO_CONNECTION, Envelope
 from eventlog.messages.broker_api import ListOffsetsReply, ProduceReply
 from eventlog.messages.controller_api import PartitionRecord
-from eventlog.messages.user_api import Assign, Polled, Seek, Send, SendRefused, SendsResolved
+from eventlog.messages.user_api import USER, Assign, Polled, Seek, Send, SendRefused, SendsResolved
 from eventlog.sim.faults import Deviation
-from eventlog.values import RecordBatch, TopicPartition
+from eventlog.values import Record, RecordBatch, TopicPartition
 
 NONE = ErrorCode.NONE
+
+Event = tuple[int, int, Any]
 
 
 class Ended(tuple[str, tuple[str, ...]]):
@@ -29,27 +31,66 @@ class Ended(tuple[str, tuple[str, ...]]):
     __slots__ = ()
 
 
+class SendRun:
+    """Records sent by one producer to one place at one moment, in a row: kept as they are until somebody wants to see
+    their events. Three tuples for each would make a send half as slow again, by garbage collection alone."""
+
+    __slots__ = ("at_ms", "event_number", "next_event_number", "partition", "producer", "records", "topic")
+
+    def __init__(self, event_number: int, at_ms: int, producer: str, topic: str, partition: int) -> None:
+        self.event_number = event_number
+        self.next_event_number = event_number
+        self.at_ms = at_ms
+        self.producer = producer
+        self.topic = topic
+        self.partition = partition
+        self.records: list[Record] = []
+
+    def events(self) -> list[Event]:
+        return [
+            (
+                number,
+                self.at_ms,
+                Envelope(USER, self.producer, NO_CONNECTION, 0, Send(self.topic, self.partition, record)),
+            )
+            for number, record in enumerate(self.records, self.event_number)
+        ]
+
+    def rows(self) -> list[rows.Sent]:
+        return [
+            rows.Sent(self.at_ms, self.producer, record.send_number, self.topic, self.partition)
+            for record in self.records
+        ]
+
+
 class Recorder:
-    """`events` holds (event number, at_ms, Envelope | Deviation | Ended) in order; `history` the checker's rows."""
+    """What happened, in order. Both views are brought up to now when they are asked for:
+
+    `events`: (event number, at_ms, Envelope | Deviation | Ended); `history`: the checker's rows.
+    """
 
     __slots__ = (
         "_assigned",
+        "_events",
         "_history",
+        "_new_events",
+        "_new_rows",
         "_note",
-        "_noted",
+        "_run",
         "_seen_records",
         "duplicates_recognised",
-        "events",
         "failovers",
         "leaders",
     )
 
     def __init__(self) -> None:
-        self.events: list[tuple[int, int, Any]] = []
+        self._events: list[Event] = []
+        self._new_events: list[Event | SendRun] = []
         self._history = History()
-        # What is not in `_history` yet: rows, and events that are sends, whose rows are made when somebody asks.
-        self._noted: list[Any] = []
-        self._note: Callable[[Any], None] = self._noted.append
+        self._new_rows: list[rows.Row | SendRun] = []
+        self._note: Callable[[rows.Row | SendRun], None] = self._new_rows.append
+        # The run that the next send may join; None when something else happened, or somebody looked.
+        self._run: SendRun | None = None
         self.duplicates_recognised = 0
         self.failovers = 0
         self.leaders: dict[TopicPartition, int] = {}
@@ -57,25 +98,61 @@ class Recorder:
         self._assigned: dict[str, tuple[TopicPartition, ...]] = {}
 
     @property
+    def events(self) -> list[Event]:
+        """The trace up to now. O(what happened since the last look)."""
+        self._run = None
+        for new in self._new_events:
+            if isinstance(new, SendRun):
+                self._events += new.events()
+            else:
+                self._events.append(new)
+        self._new_events.clear()
+        return self._events
+
+    @property
     def history(self) -> History:
-        """The checker's rows, up to now. O(what was noted since the last time)."""
+        """The checker's rows up to now. O(what happened since the last look)."""
+        self._run = None
         history = self._history
-        for noted in self._noted:
-            if noted.__class__ is tuple:
-                _, at_ms, (_, destination, _, _, (topic, partition, record)) = noted
-                noted = rows.Sent(at_ms, destination, record.send_number, topic, partition)
-            history.append(noted)
-        self._noted.clear()
+        for new in self._new_rows:
+            if isinstance(new, SendRun):
+                for row in new.rows():
+                    history.append(row)
+            else:
+                history.append(new)
+        self._new_rows.clear()
         return history
 
+    def _happened(self, event: Event) -> None:
+        self._run = None
+        self._new_events.append(event)
+
+    def sent(self, event_number: int, now_ms: int, producer: str, send: Send) -> None:
+        """A user's send reached its producer."""
+        topic, partition, record = send
+        run = self._run
+        if (
+            run is None
+            or run.next_event_number != event_number
+            or run.at_ms != now_ms
+            or run.partition != partition
+            or run.topic != topic
+            or run.producer != producer
+        ):
+            run = self._run = SendRun(event_number, now_ms, producer, topic, partition)
+            self._new_events.append(run)
+            self._note(run)
+        run.records.append(record)
+        run.next_event_number = event_number + 1
+
     def delivered(self, event_number: int, now_ms: int, envelope: Envelope) -> None:
-        event = (event_number, now_ms, envelope)
-        self.events.append(event)
         message = envelope[4]
         kind = message.__class__
         if kind is Send:
-            self._note(event)
-        elif kind is ProduceReply:
+            self.sent(event_number, now_ms, envelope.destination, message)
+            return
+        self._happened((event_number, now_ms, envelope))
+        if kind is ProduceReply:
             for reply in message.partitions:
                 if reply.log_append_time_ms >= 0 and reply.error is NONE:
                     self.duplicates_recognised += 1
@@ -131,7 +208,7 @@ class Recorder:
                 by_partition.setdefault(topic_partition, []).append((offset, leader_epoch, record.send_number))
             for (topic, partition), read in by_partition.items():
                 self._note(rows.Read(now_ms, envelope.source, topic, partition, tuple(read)))
-        self.events.append((-1, now_ms, envelope))
+        self._happened((-1, now_ms, envelope))
 
     def controller_moved(self, now_ms: int, controller: Controller) -> None:
         """New metadata records: leaders and in-sync replicas go into the history."""
@@ -149,12 +226,12 @@ class Recorder:
                     self.leaders[record.topic_partition] = leader
 
     def fault(self, event_number: int, now_ms: int, deviation: Deviation) -> None:
-        self.events.append((event_number, now_ms, deviation))
+        self._happened((event_number, now_ms, deviation))
         until_ms = now_ms + deviation.duration_ms if deviation.duration_ms > 0 else -1
         self._note(rows.Fault(now_ms, deviation.fault, deviation.target, deviation.event, until_ms))
 
     def fault_ended(self, event_number: int, now_ms: int, what: str, targets: tuple[str, ...]) -> None:
-        self.events.append((event_number, now_ms, Ended((what, targets))))
+        self._happened((event_number, now_ms, Ended((what, targets))))
         name = {"restart": "restart", "resume": "resume"}.get(what, "heal")
         self._note(rows.Fault(now_ms, name, "-".join(targets), "", -1))
 

@@ -17,12 +17,10 @@ from eventlog.messages.broker_api import FetchReply, FetchRequest, InitProducerI
 from eventlog.messages.controller_api import FetchMetadataReply, PartitionRecord
 from eventlog.messages.user_api import USER, SendsResolved
 from eventlog.sim.faults import Deviation
-from eventlog.sim.recorder import Ended
+from eventlog.sim.recorder import Ended, Event
 from eventlog.values import FAULTS, RecordBatch
 
 NONE = ErrorCode.NONE
-
-Event = tuple[int, int, Any]
 
 
 def trace_lines(events: Iterable[Event]) -> Iterator[str]:

@@ -165,6 +165,20 @@ class World:
         assert machine is not None
         self._receive(machine, envelope)
 
+    def hand_in(self, producer: ProducerEngine, send: Envelope) -> None:
+        """`inject` for a user's send, the hottest thing a user does: mostly it only joins a batch, and that is all."""
+        self.event_number = event_number = self.event_number + 1
+        now_ms = self.now_ms
+        if self.recorder is not None:
+            self.recorder.sent(event_number, now_ms, producer.name, send[4])
+        deadlines = producer.deadlines()
+        before = len(deadlines)
+        sent = producer.receive(send, now_ms)
+        if sent or len(deadlines) != before:
+            for envelope in sent:
+                self._send(envelope)
+            self._earliest_timer_ms = min(self._earliest_timer_ms, *deadlines.values())
+
     def schedule(self, at_ms: int, item: Envelope | FaultEnd | Handover) -> None:
         """Let `item` happen at `at_ms`."""
         self._order += 1
@@ -406,9 +420,7 @@ class World:
     def _deliver_end(self, envelope: Envelope, state: ConnectionState | None, is_from_client: bool) -> None:
         """A connection's end has reached an endpoint."""
         connection = envelope.connection
-        if is_from_client:
-            if state is None:
-                return
+        if is_from_client and state is not None:
             while state.backlog:  # the server reads to the end what had arrived before
                 request = state.backlog.popleft()
                 machine = self.machines[connection.server]
@@ -581,8 +593,8 @@ class World:
         if self.find_broker(broker_id) is not None:
             return
         name = broker_name(broker_id)
-        # A process is known by a number that never comes twice: the metadata log only grows.
-        incarnation = len(self.controller.log)
+        # A process is known by a number that never comes twice, however soon it dies again.
+        incarnation = self.event_number
         self.add(Broker(broker_id, incarnation, self.broker_settings, self.stores[broker_id]))
         if self.invariants is not None:
             self.invariants.restarted(name)

@@ -147,6 +147,16 @@ def test_a_crashed_broker_keeps_its_disk() -> None:
     assert len(cluster.in_sync_replicas("events")) == 3
 
 
+def test_a_broker_that_dies_again_while_it_starts_is_no_different_from_one_that_dies_once() -> None:
+    cluster, writer = made()
+    for _ in range(2):
+        cluster.crash(2)
+        cluster.restart(2)
+    cluster.crash(1)
+    assert sent(writer, b"1")[0].offset == 1
+    assert cluster.in_sync_replicas("events") == (3, 2)
+
+
 def test_a_crash_that_loses_the_tail_keeps_what_was_flushed() -> None:
     cluster, writer = made()
     cluster.advance(15_000)

@@ -1,6 +1,6 @@
 """Floor 3: a broker: leader of some partitions, follower of others, and a waiting room.
 
-**One batch.** `Broker._on_produce` asks whether this broker leads and whether enough replicas are in sync; the log
+**One batch** (`leading`). `_on_produce` asks whether this broker leads and whether enough replicas are in sync; the log
 judges and stores; waiting followers get the batch at once; the answer waits until the high watermark has passed it. A
 follower acknowledges by its next fetch, which begins behind what it has stored. A duplicate walks the same way and waits
 for the high watermark like any write: answered at once, it would acknowledge what may yet be lost.
@@ -13,7 +13,9 @@ B2. A follower appends under a leader epoch only after the leader of that epoch 
 B3. Whatever waits is a value in the waiting room with a deadline, or is woken by an event; nothing polls. An idle broker
     has no timers.
 
-D1 to D3 stand in `leader`, the follower's rules in `follower`.
+D1 to D3 stand in `leader`, the follower's rules in `follower`; `reading` answers fetches, `queries` everything that
+changes nothing, `waiting_room` holds who waits. A `Broker` is the three in a row: `process` (state and envelopes),
+`reading`, `leading`, and itself (roles, metadata, timers).
 
 Not here: sockets and versions; groups and transaction coordinators; fetch sessions (a follower has a connection for each
 partition); quotas.

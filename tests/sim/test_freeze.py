@@ -26,13 +26,14 @@ def frozen_at_every_event(seed: int) -> tuple[list[tuple[Any, int]], list[str]]:
     producer = next(iter(cluster._clients.values()))
     for number in range(SENDS):
         producer.send("events", b"%d" % number)
-    world, events = cluster._world, cluster.recorder.events
+    world, recorder = cluster._world, cluster.recorder
     until_ms = world.now_ms + LASTS_MS
     moments: list[tuple[Any, int]] = []
     while True:
-        moments.append(((world.freeze(), until_ms), len(events)))
+        moments.append(((world.freeze(), until_ms), len(recorder.events)))
         if not world.step(until_ms):
             break
+    events = recorder.events
     return [moment for moment, _ in moments], [digest_of(events[start:]) for _, start in moments]
 
 

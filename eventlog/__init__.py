@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from eventlog.values.version import __version__
 
 if TYPE_CHECKING:
-    from eventlog.cluster import Cluster, Consumer, Delivery, Producer
+    from eventlog.clients import Consumer, Delivery, Producer
+    from eventlog.cluster import Cluster
     from eventlog.errors import (
         AbortableError,
         ErrorCode,
@@ -48,9 +49,9 @@ __all__ = [
 
 _HOMES = {
     "Cluster": "eventlog.cluster",
-    "Consumer": "eventlog.cluster",
-    "Delivery": "eventlog.cluster",
-    "Producer": "eventlog.cluster",
+    "Consumer": "eventlog.clients",
+    "Delivery": "eventlog.clients",
+    "Producer": "eventlog.clients",
 }
 
 

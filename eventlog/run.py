@@ -18,7 +18,8 @@ from importlib import resources
 from typing import Any, Final, NamedTuple
 
 from eventlog.check import Verdict
-from eventlog.cluster import Cluster, Producer
+from eventlog.clients import Producer
+from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
 from eventlog.messages import Envelope
 from eventlog.messages.broker_api import ProduceReply, ProduceRequest

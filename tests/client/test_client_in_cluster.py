@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventlog import Cluster
-from eventlog.cluster import Consumer, Producer
+from eventlog.clients import Consumer, Producer
 from eventlog.errors import ErrorCode, FatalError, RequestError, RetriableError, UnknownOutcomeError
 from eventlog.messages import NO_CONNECTION, Disconnected, Envelope
 from eventlog.messages.broker_api import ProducePartitionReply, ProduceReply

@@ -300,6 +300,8 @@ class Leading(Reading):
                 in_sync_replicas=reply.in_sync_replicas, partition_epoch=reply.partition_epoch
             )
             self._try_to_commit(replica, leadership, now_ms, out)
+            # Who caught up meanwhile had to wait for this answer, and may never fetch again of itself.
+            self._reconsider_expansions(replica, leadership, now_ms, out)
         return out
 
     def _on_lag_timer(self, now_ms: int, out: list[Envelope]) -> None:

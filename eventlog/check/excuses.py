@@ -23,6 +23,7 @@ from eventlog.check.promises import (
 from eventlog.values import TopicPartition
 
 _MEMORY_LOST = "the broker that judged the retry had lost its memory of all but the newest batch"
+_OUT_OF_REACH = ("crash", "crash_losing_tail", "pause", "isolate", "cut", "cut_one_way")
 _RESTARTS = ("crash", "crash_losing_tail", "restart")
 
 
@@ -146,10 +147,12 @@ def every_copy_lost(index: Index, name: TopicPartition, offset: int, begun: int)
     """True when crashes took a record from every in-sync replica that held it, from place `begun` on.
 
     Followed through the rows: the holders are the in-sync replicas; one that loses its tail holds no more; one that
-    joins the in-sync replicas holds what a holder among them has. Losing the last holder to a crash is the excuse;
-    losing it because one without the record was elected, or stayed in sync, is not.
+    joins the in-sync replicas holds what a holder among them has. Losing the last holder to a crash is the excuse, and
+    so is it when those that still hold it die and leave only such in sync as lost it in a crash (the last one stays in
+    sync, whatever it lost). Losing it because one without the record was elected, or stayed in sync, is not.
     """
     in_sync = dict.fromkeys(index.logs.get(name, {}))
+    robbed: dict[int, None] = {}
     holders: dict[int, None] | None = None
     for place, row in index.memo(_turns).get(name, ()):
         if type(row) is LeaderChanged:
@@ -158,15 +161,36 @@ def every_copy_lost(index: Index, name: TopicPartition, offset: int, begun: int)
                 known = in_sync if holders is None else holders
                 kept = {broker: None for broker in joined if broker in known}
                 if not kept:
-                    return False
+                    return bool(joined) and (
+                        all(broker in robbed for broker in joined)
+                        and all(_was_struck(index, broker, place) for broker in known)
+                    )
                 holders = kept | {broker: None for broker in joined if broker not in in_sync}
             in_sync = joined
         elif type(row) is TailLost and place >= begun:
             if offset < 0 or row.from_offset <= offset < row.to_offset:
                 holders = dict(in_sync) if holders is None else holders
+                robbed[row.broker] = None
                 if holders.pop(row.broker, 0) is None and not holders:
                     return True
     return False
+
+
+def _was_struck(index: Index, broker: int, before: int) -> bool:
+    """True when a fault had put this broker out of reach before the place `before`."""
+    return any(place < before for place in index.memo(_strikes).get(broker, ()))
+
+
+def _strikes(index: Index) -> dict[int, list[int]]:
+    """The places at which a broker died, stood still, or was cut off, by broker."""
+    found: dict[int, list[int]] = {}
+    for place, row in index.interruptions():
+        if type(row) is Fault and row.fault in _OUT_OF_REACH:
+            for name in row.target.replace("<>", ">").split(">"):
+                number = name.removeprefix("broker-")
+                if number.isdecimal():
+                    found.setdefault(int(number), []).append(place)
+    return found
 
 
 def _leader_moved(index: Index, name: TopicPartition, offset: int, begun: int) -> bool:

@@ -177,7 +177,7 @@ class World:
         if sent or len(deadlines) != before:
             for envelope in sent:
                 self._send(envelope)
-            self._earliest_timer_ms = min(self._earliest_timer_ms, *deadlines.values())
+            self._earliest_timer_ms = min([self._earliest_timer_ms, *deadlines.values()])
 
     def schedule(self, at_ms: int, item: Envelope | FaultEnd | Handover) -> None:
         """Let `item` happen at `at_ms`."""

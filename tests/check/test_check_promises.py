@@ -290,6 +290,12 @@ def test_a_loss_is_excused_when_every_in_sync_replica_lost_its_tail():
     assert lost(in_sync(1), tail(1)).status == EXCUSED
 
 
+def test_a_loss_is_excused_when_only_the_robbed_one_is_left_because_the_others_died():
+    died = [Fault(69, "crash", f"broker-{broker}", "", -1) for broker in (2, 3)]
+    assert lost(*died, tail(1), in_sync(1, 3), in_sync(1)).status == EXCUSED
+    assert lost(died[0], tail(1), in_sync(1, 3), in_sync(1)).status == BROKEN
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -272,7 +272,8 @@ def test_a_broken_line_is_shown_with_its_number_or_skipped_and_counted(
 def test_a_literal_that_no_longer_applies_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str) -> None:
     call(capsys, "run", lines, "--seed", "2", "--export", str(tmp_path))
     literal = (tmp_path / "literal-plain.txt").read_text()
-    stale = literal.replace("'deviations': [", "'deviations': [('writer produces events-9 @0 try 0', 1, 'delay', 'a>b', 5), ")
+    begin = "'deviations': ["
+    stale = literal.replace(begin, f"{begin}('writer produces events-9 @0 try 0', 1, 'delay', 'a>b', 5), ")
     assert stale != literal
     code, _, err = call(capsys, "replay", stale)
     assert code == 2

@@ -12,7 +12,7 @@ from check_brute import brute, random_history
 import eventlog.check.verdict as verdict_room
 from eventlog.check import History, Log, judge
 
-HISTORIES = int(os.environ.get("CHECK_HISTORIES", "20000"))
+HISTORIES = int(os.environ.get("CHECK_HISTORIES", "10000"))
 
 
 def test_both_judges_count_the_same_on_random_histories(monkeypatch):

@@ -66,41 +66,44 @@ PREFETCH_AT: Final = 100
 NONE: Final = ErrorCode.NONE
 
 
+# What comes in, and the method that takes it. By name, so that a thawed broker costs no table of its own.
+HANDLERS: Final[dict[type[Any], str]] = {
+    ProduceRequest: "_on_produce",
+    FetchRequest: "_on_fetch",
+    FetchReply: "_on_fetch_reply",
+    Timer: "_on_timer",
+    MetadataRequest: "_on_metadata_request",
+    InitProducerIdRequest: "_on_init_producer_id",
+    ListOffsetsReply: "_on_list_offsets_reply",
+    FetchMetadataReply: "_on_metadata_news",
+    AlterPartitionReply: "_on_alter_partition_reply",
+    AllocateProducerIdsReply: "_on_allocate_producer_ids_reply",
+    RegisterBrokerReply: "_on_registered",
+    Disconnected: "_on_disconnected",
+    Start: "_on_start",
+}
+QUERIES: Final[dict[type[Any], Callable[[dict[TopicPartition, Replica], Any], Any]]] = {
+    ListOffsetsRequest: queries.list_offsets,
+    OffsetForLeaderEpochRequest: queries.offset_for_leader_epoch,
+    DescribeProducersRequest: queries.describe_producers,
+    DeleteRecordsRequest: queries.delete_records,
+}
+
+
 class Broker(Leading):
     """One broker process. A crash discards it; a restart makes a new one over the same `stores`."""
 
-    __slots__ = ("_handlers",)
-
-    def __init__(self, broker_id: int, incarnation: int, settings: BrokerSettings, stores: StoreProvider) -> None:
-        super().__init__(broker_id, incarnation, settings, stores)
-        self._handlers: dict[type[Any], Callable[[Any, Envelope, int], list[Envelope]]] = {
-            ProduceRequest: self._on_produce,
-            FetchRequest: self._on_fetch,
-            FetchReply: self._on_fetch_reply,
-            Timer: self._on_timer,
-            MetadataRequest: self._on_metadata_request,
-            InitProducerIdRequest: self._on_init_producer_id,
-            ListOffsetsRequest: lambda m, e, now_ms: [self._answer(e, queries.list_offsets(self.replicas, m))],
-            ListOffsetsReply: self._on_list_offsets_reply,
-            OffsetForLeaderEpochRequest: lambda m, e, now_ms: [
-                self._answer(e, queries.offset_for_leader_epoch(self.replicas, m))
-            ],
-            DescribeProducersRequest: lambda m, e, now_ms: [
-                self._answer(e, queries.describe_producers(self.replicas, m))
-            ],
-            DeleteRecordsRequest: lambda m, e, now_ms: [self._answer(e, queries.delete_records(self.replicas, m))],
-            FetchMetadataReply: self._on_metadata_news,
-            AlterPartitionReply: self._on_alter_partition_reply,
-            AllocateProducerIdsReply: self._on_allocate_producer_ids_reply,
-            RegisterBrokerReply: self._on_registered,
-            Disconnected: self._on_disconnected,
-            Start: self._on_start,
-        }
+    __slots__ = ()
 
     def receive(self, envelope: Envelope, now_ms: int) -> list[Envelope]:
         """One envelope in, what follows from it out."""
-        message = envelope.message
-        return self._handlers[message.__class__](message, envelope, now_ms)
+        message = envelope[4]
+        kind = message.__class__
+        handler = HANDLERS.get(kind)
+        if handler is None:
+            return [self._answer(envelope, QUERIES[kind](self.replicas, message))]
+        out: list[Envelope] = getattr(self, handler)(message, envelope, now_ms)
+        return out
 
     def deadlines(self) -> dict[str, int]:
         return self.timers
@@ -424,9 +427,15 @@ class Broker(Leading):
     @classmethod
     def thaw(cls, frozen: Frozen, now_ms: int, settings: BrokerSettings, stores: StoreProvider) -> Broker:
         broker_id, incarnation, broker_epoch, image, replicas, waiting, timers, ids, numbers, correlations = frozen
-        broker = cls(broker_id, incarnation, settings, stores)
+        broker = cls.__new__(cls)
+        broker.broker_id = broker_id
+        broker.name = broker_name(broker_id)
+        broker.incarnation = incarnation
+        broker.settings = settings
+        broker.stores = stores
         broker.broker_epoch = broker_epoch
         broker.image = MetadataImage.thaw(image)
+        broker.replicas = {}
         for partition, frozen_log, leadership, following in replicas:
             topic_partition = partition.topic_partition
             own = topic_settings(broker.image.topics[topic_partition.topic].settings, settings)

@@ -6,7 +6,7 @@ It stands on the floor of messages because both rooms above need it and may not 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eventlog.messages.controller_api import (
     FenceBrokerRecord,
@@ -75,17 +75,16 @@ class MetadataImage:
         return (
             self.end_offset,
             self.next_producer_id,
-            tuple(self.brokers.values()),
-            tuple(self.topics.values()),
-            tuple(self.partitions.values()),
+            tuple(self.brokers.items()),
+            tuple(self.topics.items()),
+            tuple(self.partitions.items()),
         )
 
     @classmethod
     def thaw(cls, frozen: Frozen) -> MetadataImage:
-        image = cls()
-        brokers: Any
+        image = cls.__new__(cls)
         image.end_offset, image.next_producer_id, brokers, topics, partitions = frozen
-        image.brokers = {registration.broker_id: registration for registration in brokers}
-        image.topics = {record.topic: record for record in topics}
-        image.partitions = {record.topic_partition: record for record in partitions}
+        image.brokers = dict(brokers)
+        image.topics = dict(topics)
+        image.partitions = dict(partitions)
         return image

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog.errors import ErrorCode
+from eventlog.log.marker import marker_batch, marker_of
+from eventlog.log.producer_state import Origin
 from eventlog.messages import NO_CONNECTION, Connection, Disconnected, Envelope, Start
 from eventlog.messages.broker_api import (
     DeleteRecordsRequest,
@@ -103,7 +105,8 @@ class Stage:
         self.connection = Connection("asker", "broker-1", "script", 0)
         self.correlation_id = 0
         configs = script["topic"]["configs"]
-        if "broker" in script or configs.get("message.timestamp.type") == "LogAppendTime":
+        has_markers = any(step["op"] == "write_txn_markers" for step in script["steps"])
+        if "broker" in script or has_markers or configs.get("message.timestamp.type") == "LogAppendTime":
             # Away from the scripted times, so that the broker's own are told from them and show as None.
             self.world.run_until(START_MS + 2 * NEAR_T0_MS)
         else:
@@ -279,16 +282,20 @@ class Stage:
             "producer": self.symbol_of(batch.producer_id),
             "epoch": batch.producer_epoch,
             "sequence": batch.base_sequence,
-            "timestamp": self.shown_time(batch.max_timestamp_ms),
-            "values": [record.value.decode().rstrip(".") for record in batch.records],
         }
+        if batch.is_transactional:
+            shown["transactional"] = True
+        if batch.is_control:
+            marker = marker_of(batch)
+            kind = "commit" if marker.is_commit else "abort"
+            return {**shown, "control": kind, "coordinator_epoch": marker.coordinator_epoch}
+        shown["timestamp"] = self.shown_time(batch.max_timestamp_ms)
+        shown["values"] = [record.value.decode().rstrip(".") for record in batch.records]
         if any(record.key is not None for record in batch.records):
             shown["keys"] = [None if record.key is None else record.key.decode() for record in batch.records]
         for name, bits in COMPRESSIONS.items():
             if bits and batch.attributes & 7 == bits:
                 shown["compression"] = name
-        if batch.is_transactional:
-            shown["transactional"] = True
         if batch.attributes & LOG_APPEND_TIME:
             shown["log_append_time"] = True
         return shown
@@ -364,6 +371,26 @@ class Stage:
             described.sort(key=lambda each: str(each["producer"]))
             shown.append({**_shown_place(where), "error": int(error), "producers": described})
         return sorted(shown, key=_by_place)
+
+    def on_write_txn_markers(self, step: dict[str, Any]) -> Any:
+        """No message carries markers yet: they are appended to the leader's log as a coordinator's request would be."""
+        (broker,) = self.world.brokers()
+        shown = []
+        for marker in step["markers"]:
+            made = marker_batch(
+                self.id_of(marker["producer"]), marker["epoch"], marker["commit"], marker["coordinator_epoch"],
+                self.world.now_ms,
+            )  # fmt: skip
+            for partition in marker["partitions"]:
+                replica = broker.replicas[TopicPartition(TOPIC, partition)]
+                leadership = replica.leadership
+                assert leadership is not None
+                result = replica.log.append_as_leader(
+                    made, leadership.leader_epoch, self.world.now_ms, Origin.COORDINATOR
+                )
+                leadership.advance_high_watermark(1, broker.image, 0, self.world.now_ms)
+                shown.append({"producer": marker["producer"], "partition": partition, "error": int(result.error)})
+        return shown
 
 
 def _shown_place(where: TopicPartition) -> dict[str, Any]:

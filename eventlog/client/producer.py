@@ -16,7 +16,7 @@ from eventlog.errors import ErrorCode
 from eventlog.messages import NO_CONNECTION, Connection, Disconnected, Envelope, Frozen, Timer
 from eventlog.messages.broker_api import InitProducerIdReply, MetadataReply, ProduceReply
 from eventlog.messages.user_api import USER, CloseProducer, Flush, Send, SendRefused
-from eventlog.values import BATCH_HEADER_BYTES, TopicPartition
+from eventlog.values import BATCH_HEADER_BYTES, Record, TopicPartition
 
 
 class ProducerEngine(Sender):
@@ -75,30 +75,42 @@ class ProducerEngine(Sender):
 
     # The one way in.
 
+    def join_open_batch(self, topic: str, partition: int, record: Record) -> bool:
+        """Puts a record into its partition's open batch if it fits there; nothing else changes, no timer and no message.
+
+        That is what nearly every send comes to, so whoever has no envelope yet may ask here first. False: nothing was
+        done, and the send has to come as an envelope.
+        """
+        queues = self._topics.get(topic)
+        if queues is None:
+            return False
+        key, value, _, headers, _ = record
+        if partition < 0:
+            queue = queues.sticky if key is None else queues.by_key.get(key)
+        else:
+            queue = queues.partitions[partition] if partition < len(queues.partitions) else None
+        if queue is None or headers:
+            return False
+        batch = queue.open
+        if batch is None:
+            return False
+        # 21: RECORD_OVERHEAD_BYTES, in place.
+        size = 21 + len(value) if value else 21
+        if key is not None:
+            size += len(key)
+        room_bytes = batch.room_bytes - size
+        if room_bytes <= 0:
+            return False
+        batch.room_bytes = room_bytes
+        batch.records.append(record)
+        return True
+
     def receive(self, envelope: Envelope, now_ms: int) -> list[Envelope]:
-        """Takes one envelope and returns what is to be sent. A send that finds an open batch costs no more than this
-        first paragraph."""
+        """Takes one envelope and returns what is to be sent."""
         message = envelope[4]
         if message.__class__ is Send:
             topic, partition, record = message
-            queues = self._topics.get(topic)
-            if queues is not None:
-                key, value, _, headers, _ = record
-                # 21: RECORD_OVERHEAD_BYTES, in place.
-                size = 21 + len(value) if value else 21
-                if key is not None:
-                    size += len(key)
-                if partition < 0:
-                    queue = queues.sticky if key is None else queues.by_key.get(key)
-                else:
-                    queue = queues.partitions[partition] if partition < len(queues.partitions) else None
-                if queue is not None and (batch := queue.open) is not None and not headers:
-                    room = batch.room_bytes - size
-                    if room > 0:
-                        batch.room_bytes = room
-                        batch.records.append(record)
-                        return []
-            return self._send(message, now_ms)
+            return [] if self.join_open_batch(topic, partition, record) else self._send(message, now_ms)
         out: list[Envelope] = []
         if message.__class__ is ProduceReply:
             self._produce_reply(envelope, now_ms, out)

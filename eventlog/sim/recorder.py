@@ -127,9 +127,8 @@ class Recorder:
         self._run = None
         self._new_events.append(event)
 
-    def sent(self, event_number: int, now_ms: int, producer: str, send: Send) -> None:
+    def sent(self, event_number: int, now_ms: int, producer: str, topic: str, partition: int, record: Record) -> None:
         """A user's send reached its producer."""
-        topic, partition, record = send
         run = self._run
         if (
             run is None
@@ -149,7 +148,7 @@ class Recorder:
         message = envelope[4]
         kind = message.__class__
         if kind is Send:
-            self.sent(event_number, now_ms, envelope.destination, message)
+            self.sent(event_number, now_ms, envelope.destination, *message)
             return
         self._happened((event_number, now_ms, envelope))
         if kind is ProduceReply:

@@ -30,7 +30,7 @@ from eventlog.messages import (
 )
 from eventlog.messages.broker_api import FetchReply, FetchRequest, ProduceReply
 from eventlog.messages.controller_api import ElectLeaderRequest, HeartbeatsResumed, HeartbeatsStopped
-from eventlog.messages.user_api import USER, SendsResolved
+from eventlog.messages.user_api import USER, Send, SendsResolved
 from eventlog.sim.choices import Answerer, thaw_answerer
 from eventlog.sim.faults import Deviation
 from eventlog.sim.invariants import Invariants
@@ -38,7 +38,7 @@ from eventlog.sim.names import name_of_reply, name_of_request
 from eventlog.sim.network import ConnectionState, Links
 from eventlog.sim.recorder import Recorder
 from eventlog.storage import MemoryStores
-from eventlog.values import BrokerSettings
+from eventlog.values import BrokerSettings, Record
 
 START_MS: Final = 1_700_000_000_000
 LATENCY_MS: Final = 1
@@ -165,19 +165,14 @@ class World:
         assert machine is not None
         self._receive(machine, envelope)
 
-    def hand_in(self, producer: ProducerEngine, send: Envelope) -> None:
-        """`inject` for a user's send, the hottest thing a user does: mostly it only joins a batch, and that is all."""
+    def hand_in(self, producer: ProducerEngine, topic: str, partition: int, record: Record) -> None:
+        """A user's send. Mostly it only joins an open batch, and then no envelope is made for it."""
+        if not producer.join_open_batch(topic, partition, record):
+            self.inject(Envelope(USER, producer.name, NO_CONNECTION, 0, Send(topic, partition, record)))
+            return
         self.event_number = event_number = self.event_number + 1
-        now_ms = self.now_ms
         if self.recorder is not None:
-            self.recorder.sent(event_number, now_ms, producer.name, send[4])
-        deadlines = producer.deadlines()
-        before = len(deadlines)
-        sent = producer.receive(send, now_ms)
-        if sent or len(deadlines) != before:
-            for envelope in sent:
-                self._send(envelope)
-            self._earliest_timer_ms = min([self._earliest_timer_ms, *deadlines.values()])
+            self.recorder.sent(event_number, self.now_ms, producer.name, topic, partition, record)
 
     def schedule(self, at_ms: int, item: Envelope | FaultEnd | Handover) -> None:
         """Let `item` happen at `at_ms`."""

@@ -185,17 +185,20 @@ def world() -> list[Row]:
         ),
         TURNS,
     )
-    assert counts["checked"] == score.events
-    ratio = checked / bare
+    # A send that only joins an open batch is an event of the world, but no envelope: the bare loop has none for it.
+    assert 0 <= counts["checked"] - score.events <= SENDS
+    checked_each, machines_each, bare_each = (
+        seconds / events
+        for seconds, events in ((checked, counts["checked"]), (machines, counts["checked"]), (bare, score.events))
+    )
+    ratio = checked_each / bare_each
     figures = (
         f"{rate(counts['checked'], checked)} events; without checks {rate(counts['seeded'], seeded)}, benign "
         f"{rate(counts['benign'], benign)}; bare loop {rate(score.events, bare)}"
     )
-    own = checked - machines
-    own_ratio = own / bare
-    own_figures = (
-        f"{span(own / score.events)} an event of {span(checked / score.events)}, bare {span(bare / score.events)}"
-    )
+    own = checked_each - machines_each
+    own_ratio = own / bare_each
+    own_figures = f"{span(own)} an event of {span(checked_each)}, bare {span(bare_each)}"
     what = "world under chaos, cheap checks, against a bare loop"
     return [
         Row(what, figures, f"{ratio:.1f}x", "<= 3x", ratio <= 3),

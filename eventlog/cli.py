@@ -237,13 +237,18 @@ class _Summary:
     """The numbers of one run of both writers. Keeps no cluster, so a thousand runs fit into memory."""
 
     def __init__(self, plain: Any, idempotent: Any, events: int, real_s: float, seed: int) -> None:
+        from eventlog.check import PROMISES
+
         self.seed = seed
         self.real_s = real_s
         self.rows = [_numbers(plain, events), _numbers(idempotent, events)]
         self.idempotent_held = idempotent.verdict.held
-        self.excused = sum([promise.excused for promise in idempotent.verdict.promises])
         self.report = "" if self.idempotent_held else idempotent.verdict.report()
-        self.causes = [finding.sentence for finding in idempotent.verdict.findings if finding.status == "excused"]
+        self.excused = {
+            f"{promise.promise} ({PROMISES[promise.promise].name}), because of: {promise.why}": promise.excused
+            for promise in idempotent.verdict.promises
+            if promise.excused
+        }
 
 
 COLUMNS = (
@@ -318,12 +323,12 @@ def _print_ending(summaries: list[_Summary], events: int) -> None:
         own = "the idempotent one none: every acknowledged event is there once, in order"
     recognised = _count(idempotent[7], "repeated batch was", "repeated batches were")
     print(f"\n{said}; under the same faults {own} ({recognised} recognised).")
-    causes: dict[str, int] = {}
+    excused: dict[str, int] = {}
     for summary in summaries:
-        for cause in summary.causes:
-            causes[cause] = causes.get(cause, 0) + 1
-    for cause, count in list(causes.items())[:5]:
-        print(f"excused{'' if count == 1 else f' {count} times'}: {cause}")
+        for what, places in summary.excused.items():
+            excused[what] = excused.get(what, 0) + places
+    for what, places in excused.items():
+        print(f"excused in {_count(places, 'place', 'places')}: {what}")
 
 
 def _count(number: int, one: str, many: str) -> str:

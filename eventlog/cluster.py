@@ -2,6 +2,7 @@
 
 ```python
 with Cluster(brokers=3) as cluster, cluster.producer() as producer:
+    cluster.create_topic("orders")
     print(producer.send("orders", b"hello").offset)
 ```
 

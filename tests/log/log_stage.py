@@ -74,7 +74,9 @@ class Table:
         stored = pickle.loads(pickle.dumps(self.store.freeze()))
         store = MemoryLogStore.thaw(stored)
         assert store.freeze() == stored
-        assert PartitionLog.thaw(frozen, TP, store, self.settings).freeze() == frozen
+        thawed = PartitionLog.thaw(frozen, TP, store, self.settings)
+        assert thawed.freeze() == frozen
+        assert thawed.last_stable_offset == log.last_stable_offset
 
     def state(self) -> tuple[object, ...]:
         """Everything but the leader epochs, which are written before the verdict."""

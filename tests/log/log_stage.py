@@ -76,6 +76,7 @@ class Table:
         assert store.freeze() == stored
         thawed = PartitionLog.thaw(frozen, TP, store, self.settings)
         assert thawed.freeze() == frozen
+        assert (thawed.topic_partition, thawed.store) == (TP, store)
         assert thawed.last_stable_offset == log.last_stable_offset
 
     def state(self) -> tuple[object, ...]:

@@ -409,3 +409,24 @@ def test_a_batch_in_a_log_is_the_clients_batch_in_its_place() -> None:
     table.append(plain())
     table.append(sent)
     assert table.log.read(1, 3, 2**62) == (placed(sent, 1, 3),)
+
+
+@pytest.mark.parametrize(("at_ms", "error"), [(T0 + HOUR_MS, 0), (T0 + HOUR_MS + 1, 32)])
+def test_the_timestamp_limit_is_as_exact_for_a_batch_that_is_odd_otherwise(at_ms: int, error: int) -> None:
+    result = Table().append(plain(at_ms=at_ms)._replace(attributes=LOG_APPEND_TIME))
+    assert (int(result.error), result.last_offset) == (error, -1 if error else 0)
+
+
+def test_the_check_notices_batches_out_of_place() -> None:
+    table = five_batches()
+    entry = table.log.producer_state.find_entry(1)
+    assert entry is not None
+    entry.batches[1] = entry.batches[0]
+    with pytest.raises(InvariantViolation, match="out of place"):
+        table.log.producer_state.check_invariants()
+    other = five_batches()
+    entry = other.log.producer_state.find_entry(1)
+    assert entry is not None
+    entry.batches = [each._replace(producer_epoch=1) for each in entry.batches]
+    with pytest.raises(InvariantViolation, match="another epoch"):
+        other.log.producer_state.check_invariants()

@@ -8,7 +8,7 @@ from benchmarks.timing import Row, span, take_turns
 from eventlog.log.partition_log import PartitionLog
 from eventlog.log.producer_state import ACCEPTED, ProducerState
 from eventlog.storage import MemoryLogStore
-from eventlog.values import Record, RecordBatch, TopicPartition, TopicSettings
+from eventlog.values import LogSettings, Record, RecordBatch, TopicPartition
 from eventlog.values.record import record_batch
 from eventlog.values.sequence import MAX_SEQUENCE
 
@@ -62,7 +62,7 @@ def judge_seconds(given: list[RecordBatch]) -> float:
 
 
 def append_seconds(given: list[RecordBatch]) -> float:
-    log = PartitionLog(TopicPartition("orders", 0), MemoryLogStore(), TopicSettings())
+    log = PartitionLog(TopicPartition("orders", 0), MemoryLogStore(), LogSettings())
     append = log.append_as_leader
     for batch in given[:PRODUCERS]:
         append(batch, 0, NOW_MS)

@@ -27,7 +27,7 @@ from eventlog.messages.user_api import ConsumedRecord
 from eventlog.sim.faults import Deviation, FaultPlan, FaultRate, fault_plan
 from eventlog.sim.literal import run_literal
 from eventlog.sim.trace import is_of_the_story, ladder, story_actors
-from eventlog.values import FAULTS
+from eventlog.values import FAULTS, RecordBatch
 
 SAMPLE: Final = "departures"
 SAMPLE_KEY: Final = "key"
@@ -317,7 +317,8 @@ def story(outcome: Outcome, lines: int = 40) -> str:
     for index, (_, _, what) in enumerate(events):
         if isinstance(what, Envelope) and isinstance(what.message, ProduceRequest):
             for part in what.message.partitions:
-                records = part.batch.records
+                batch = part.batch
+                records = batch.records if isinstance(batch, RecordBatch) else b""
                 if part.topic_partition == topic_partition and isinstance(records, tuple):
                     if any(record.send_number == send_number for record in records):
                         first = index if first < 0 else first

@@ -12,7 +12,7 @@ from eventlog.broker import queries
 from eventlog.broker.follower import Following, find_truncation, take
 from eventlog.broker.leader import Leadership
 from eventlog.broker.leading import Leading
-from eventlog.broker.replica import Replica, topic_settings
+from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingMetadata, WaitingRoom
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
@@ -58,7 +58,7 @@ from eventlog.messages.controller_api import (
     RegisterBrokerRequest,
 )
 from eventlog.messages.metadata_image import MetadataImage
-from eventlog.values import BrokerSettings, TopicPartition
+from eventlog.values import BrokerSettings, TopicPartition, log_settings
 
 PREFETCH_AT: Final = 100
 """The next block of producer ids is asked for when this many are left: a tenth of a block."""
@@ -151,9 +151,8 @@ class Broker(Leading):
         replica = self.replicas.get(topic_partition)
         if replica is None:
             overrides = self.image.topics[topic_partition.topic].settings
-            settings = topic_settings(overrides, self.settings)
+            settings = log_settings(self.settings, overrides)
             log = PartitionLog(topic_partition, self.stores.log_store(topic_partition), settings)
-            assert settings.min_insync_replicas is not None
             replica = self.replicas[topic_partition] = Replica(log, partition, settings.min_insync_replicas)
         elif partition.partition_epoch <= replica.partition.partition_epoch:
             return
@@ -438,9 +437,8 @@ class Broker(Leading):
         broker.replicas = {}
         for partition, frozen_log, leadership, following in replicas:
             topic_partition = partition.topic_partition
-            own = topic_settings(broker.image.topics[topic_partition.topic].settings, settings)
+            own = log_settings(settings, broker.image.topics[topic_partition.topic].settings)
             log = PartitionLog.thaw(frozen_log, topic_partition, stores.log_store(topic_partition), own)
-            assert own.min_insync_replicas is not None
             replica = broker.replicas[topic_partition] = Replica(log, partition, own.min_insync_replicas)
             if leadership is not None:
                 replica.leadership = Leadership.thaw(leadership, broker_id, log, now_ms)

@@ -26,7 +26,7 @@ from eventlog.messages.controller_api import (
     AlterPartitionReply,
     AlterPartitionRequest,
 )
-from eventlog.values import TRANSACTIONAL, TopicPartition
+from eventlog.values import TRANSACTIONAL, TopicPartition, Unreadable
 
 NEWS_WAIT_MS: Final = 500
 """A waiting follower hears of a new high watermark after this time at the latest (`replica.fetch.wait.max.ms`)."""
@@ -49,7 +49,10 @@ class Leading(Reading):
         required: dict[TopicPartition, int] = {}
         out: list[Envelope] = []
         for wanted in request.partitions:
-            if wanted.batch.attributes & TRANSACTIONAL and request.transactional_id is None:
+            batch = wanted.batch
+            if isinstance(batch, Unreadable):
+                continue
+            if batch.attributes & TRANSACTIONAL and request.transactional_id is None:
                 return self._refuse_transactional(request, envelope)
         for wanted in request.partitions:
             replies[wanted.topic_partition] = self._append(wanted, acks, now_ms, required, out)
@@ -102,6 +105,9 @@ class Leading(Reading):
             return ProducePartitionReply(topic_partition, ErrorCode.INVALID_REQUIRED_ACKS)
         if replica is None:
             return ProducePartitionReply(topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if isinstance(batch, Unreadable):
+            text = f"{topic_partition}: {batch.message}"
+            return ProducePartitionReply(topic_partition, batch.error, error_message=text)
         leadership = replica.leadership
         if leadership is None:
             return self._not_leader(replica)
@@ -131,6 +137,7 @@ class Leading(Reading):
                 -1,
                 -1,
                 text,
+                (),
             ),
         )
 

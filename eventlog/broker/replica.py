@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from eventlog.broker.follower import Following
 from eventlog.broker.leader import Leadership
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
 from eventlog.messages.controller_api import PartitionRecord
-from eventlog.values import BrokerSettings, TopicPartition, TopicSettings
+from eventlog.values import TopicPartition
 
 
 class Replica:
@@ -33,19 +31,3 @@ class Replica:
         if current_leader_epoch < self.partition.leader_epoch:
             return ErrorCode.FENCED_LEADER_EPOCH
         return ErrorCode.UNKNOWN_LEADER_EPOCH
-
-
-def topic_settings(overrides: tuple[tuple[str, int | str | bool], ...], broker: BrokerSettings) -> TopicSettings:
-    """A topic's overrides over the broker's settings."""
-    defaults = (
-        ("max_message_bytes", broker.message_max_bytes),
-        ("min_insync_replicas", broker.min_insync_replicas),
-        ("unclean_leader_election_enable", broker.unclean_leader_election_enable),
-    )
-    return _topic_settings(defaults + overrides)
-
-
-@lru_cache(maxsize=64)
-def _topic_settings(values: tuple[tuple[str, int | str | bool], ...]) -> TopicSettings:
-    """The search thaws the same brokers over and over: settings are immutable, so they are made once."""
-    return TopicSettings(**dict(values))  # type: ignore[arg-type]

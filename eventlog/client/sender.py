@@ -117,9 +117,7 @@ class Sender(PendingSends):
         elif "retry" in self._deadlines:
             del self._deadlines["retry"]
 
-    def _sendable(
-        self, queue: PartitionQueue, leader_epoch: int, now_ms: int, retry_at_ms: list[int]
-    ) -> Batch | None:
+    def _sendable(self, queue: PartitionQueue, leader_epoch: int, now_ms: int, retry_at_ms: list[int]) -> Batch | None:
         """The batch at the head of this partition if the rules that protect the order let it go now."""
         batch = queue.queue[0] if queue.queue else queue.open
         if batch is None:
@@ -241,9 +239,7 @@ class Sender(PendingSends):
         if action == SPLIT and len(batch.records) > 1:
             self._split(batch)
             return
-        may_try_again = (
-            now_ms - batch.created_ms < settings.delivery_timeout_ms and batch.attempts < settings.retries
-        )
+        may_try_again = now_ms - batch.created_ms < settings.delivery_timeout_ms and batch.attempts < settings.retries
         if may_try_again and action in (RETRY, JUDGE):
             if action == JUDGE and judge(batch, error, answer.log_start_offset):
                 self.identity.request_bump(queue)

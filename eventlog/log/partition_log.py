@@ -32,11 +32,10 @@ from eventlog.log.producer_state import (
 )
 from eventlog.log.store import LogStore
 from eventlog.values.record import CONTROL, NO_TIMESTAMP, RecordBatch, TopicPartition
-from eventlog.values.settings import TopicSettings
+from eventlog.values.settings import LogSettings
 
 _new_tuple = tuple.__new__
 NONE: Final = ErrorCode.NONE
-DEFAULT_MAX_MESSAGE_BYTES: Final = 1_048_588
 LOG_APPEND_TIME: Final = 0x08
 """Bit of a batch's attributes: its timestamp is the leader's. Only the leader says so, whatever a client claims."""
 _UNUSUAL: Final = CONTROL | LOG_APPEND_TIME
@@ -86,7 +85,7 @@ class PartitionLog:
     log_end_offset: int
     high_watermark: int
 
-    def __init__(self, topic_partition: TopicPartition, store: LogStore, settings: TopicSettings) -> None:
+    def __init__(self, topic_partition: TopicPartition, store: LogStore, settings: LogSettings) -> None:
         self.topic_partition = topic_partition
         self.store = store
         self.apply(settings)
@@ -101,11 +100,10 @@ class PartitionLog:
         self.leader_epochs.truncate_from_end(self.log_end_offset)
         self._remember_everything()
 
-    def apply(self, settings: TopicSettings) -> None:
+    def apply(self, settings: LogSettings) -> None:
         """Go by these settings from now on."""
         self.settings = settings
-        limit = settings.max_message_bytes
-        self._max_message_bytes = DEFAULT_MAX_MESSAGE_BYTES if limit is None else limit
+        self._max_message_bytes = settings.max_message_bytes
         self._is_log_append_time = settings.message_timestamp_type == "LogAppendTime"
         self._timestamp_after_max_ms = settings.message_timestamp_after_max_ms
         self._timestamp_before_max_ms = settings.message_timestamp_before_max_ms
@@ -361,7 +359,7 @@ class PartitionLog:
 
     @classmethod
     def thaw(
-        cls, frozen: tuple[Any, ...], topic_partition: TopicPartition, store: LogStore, settings: TopicSettings
+        cls, frozen: tuple[Any, ...], topic_partition: TopicPartition, store: LogStore, settings: LogSettings
     ) -> PartitionLog:
         """The log that was frozen, over a store equal to the one it had."""
         log = cls.__new__(cls)

@@ -21,7 +21,9 @@ from eventlog.messages.envelope import (
     Frozen,
     Machine,
     NoReply,
+    ShutDown,
     Start,
+    Stopped,
     Timer,
     broker_name,
 )
@@ -36,7 +38,9 @@ __all__ = [
     "Frozen",
     "Machine",
     "NoReply",
+    "ShutDown",
     "Start",
+    "Stopped",
     "Timer",
     "broker_name",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from eventlog.errors import ErrorCode
-from eventlog.values.record import RecordBatch, TopicPartition
+from eventlog.values.record import RecordBatch, TopicPartition, Unreadable
 
 LATEST_TIMESTAMP = -1
 EARLIEST_TIMESTAMP = -2
@@ -19,11 +19,14 @@ READ_COMMITTED = 1
 
 
 class ProducePartition(NamedTuple):
-    """One batch for one partition. `first_record` (how many records this client gave the partition before this batch)
-    and `attempt` (0 for the first try) are never on a wire and rule nothing: chance and plans call a try by them."""
+    """One batch for one partition; `Unreadable` when the bytes that came are none.
+
+    `first_record` (how many records this client gave the partition before this batch) and `attempt` (0 for the first
+    try) are never on a wire and rule nothing: chance and plans call a try by them.
+    """
 
     topic_partition: TopicPartition
-    batch: RecordBatch
+    batch: RecordBatch | Unreadable
     first_record: int = -1
     attempt: int = 0
 
@@ -49,6 +52,8 @@ class ProducePartitionReply(NamedTuple):
     leader_id: int = -1
     leader_epoch: int = -1
     error_message: str = ""
+    record_errors: tuple[int, ...] = ()
+    """Indexes of the records that the batch was refused for."""
 
 
 class ProduceReply(NamedTuple):
@@ -176,6 +181,29 @@ class DescribeProducersReply(NamedTuple):
     """(partition, error, producers by id) each."""
 
     partitions: tuple[tuple[TopicPartition, ErrorCode, tuple[ProducerDescription, ...]], ...]
+
+
+class TxnMarker(NamedTuple):
+    """Ends a producer's transaction in these partitions. `transaction_version` 2: `producer_epoch` is the raised one."""
+
+    producer_id: int
+    producer_epoch: int
+    is_commit: bool
+    coordinator_epoch: int
+    topic_partitions: tuple[TopicPartition, ...]
+    transaction_version: int = 0
+
+
+class WriteTxnMarkersRequest(NamedTuple):
+    """From a transaction coordinator; each marker is answered when it is replicated, as with acks=all."""
+
+    markers: tuple[TxnMarker, ...]
+
+
+class WriteTxnMarkersReply(NamedTuple):
+    """(producer id, partition, error) each, in the order of the request."""
+
+    partitions: tuple[tuple[int, TopicPartition, ErrorCode], ...]
 
 
 class InitProducerIdRequest(NamedTuple):

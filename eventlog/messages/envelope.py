@@ -55,6 +55,14 @@ class Start(NamedTuple):
     """The first envelope a machine gets."""
 
 
+class ShutDown(NamedTuple):
+    """To a machine: come to an orderly end. It says `Stopped` when it has."""
+
+
+class Stopped(NamedTuple):
+    """A machine to the network: this process ends now, in order; nothing of it is lost but what it held in memory."""
+
+
 class Disconnected(NamedTuple):
     """The network to an endpoint: this connection is gone, with everything on it. `refused`: nobody was listening."""
 

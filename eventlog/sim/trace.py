@@ -18,7 +18,7 @@ from eventlog.messages.controller_api import FetchMetadataReply, PartitionRecord
 from eventlog.messages.user_api import USER, SendsResolved
 from eventlog.sim.faults import Deviation
 from eventlog.sim.recorder import Ended, Event
-from eventlog.values import FAULTS, RecordBatch
+from eventlog.values import FAULTS, RecordBatch, Unreadable
 
 NONE = ErrorCode.NONE
 
@@ -52,7 +52,9 @@ def trace_digest(events: Iterable[Event]) -> str:
     return digest.hexdigest()
 
 
-def _batch_text(batch: RecordBatch, who: str = "") -> str:
+def _batch_text(batch: RecordBatch | Unreadable, who: str = "") -> str:
+    if isinstance(batch, Unreadable):
+        return "unreadable bytes"
     last = batch.record_count - 1
     if batch.producer_id < 0:
         numbers = batch.records

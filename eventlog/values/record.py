@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from eventlog.errors import ErrorCode
 from eventlog.values.sequence import MAX_SEQUENCE, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE
 
 NO_TIMESTAMP: Final = -1
@@ -55,7 +56,8 @@ class RecordBatch(NamedTuple):
     `base_offset` and `leader_epoch` are set when a leader places it (0 and -1 before). `last_offset_delta` is
     `record_count - 1` in a fresh batch; compaction may lower `record_count` later. `base_sequence` -1 and `producer_id`
     -1 mean: no producer, so no rule of the idempotent writer applies. `attributes` are Kafka's bits (0-2 compression, 4
-    transactional, 5 control). `size_bytes` is the size in format version 2.
+    transactional, 5 control). `size_bytes` is the size in format version 2. `records` are objects, or the whole batch as
+    it came from a client, header included: bytes of which only `codec` reads more than the fields above say.
     """
 
     base_offset: int
@@ -104,6 +106,13 @@ class RecordBatch(NamedTuple):
             else "no producer id"
         )
         return f"{self.record_count} records at {self.base_offset}..{self.last_offset}, {who}"
+
+
+class Unreadable(NamedTuple):
+    """Bytes that came where a batch was due, and are none: why, and which error its sender gets."""
+
+    error: ErrorCode
+    message: str
 
 
 _new_tuple = tuple.__new__

@@ -7,6 +7,7 @@ Source: the configuration reference of Apache Kafka 4.x; where a default differs
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from eventlog.errors import RequestError
@@ -21,6 +22,13 @@ def _check(owner: object, name: str, low: int, high: int) -> None:
         raise RequestError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
     if not low <= value <= high:
         raise RequestError(f"{name} must be from {low} to {high}, not {value}")
+
+
+def _check_word(owner: object, name: str, words: tuple[str, ...]) -> None:
+    value = getattr(owner, name)
+    if value not in words:
+        *others, last = [repr(word) for word in words]
+        raise RequestError(f"{name} must be {', '.join(others)} or {last}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,22 @@ class BrokerSettings:
     producer_id_expiration_check_interval_ms: int = 600_000
     transaction_partition_verification_enable: bool = True
     unclean_leader_election_enable: bool = False
+    eligible_leader_replicas_enable: bool = True
+    """KIP-966, on in a new cluster since 4.1: whoever was in sync when too few were left may lead again."""
+    log_segment_bytes: int = 1_073_741_824
+    log_roll_ms: int = 604_800_000
+    log_retention_ms: int = 604_800_000
+    """-1: no limit."""
+    log_retention_bytes: int = -1
+    """-1: no limit."""
+    log_retention_check_interval_ms: int = 300_000
+    producer_snapshot_batches: int = 1
+    """How many batches of a producer a snapshot keeps, and so how many a restarted broker knows: 1 as in Kafka, or 5.
+
+    Kafka has no such setting; 5 shows what the difference costs and saves.
+    """
+    unknown_producer_first_sequence: str = "any"
+    """What a producer that the partition does not know may begin with: "any" sequence as in Kafka, or only "zero"."""
 
     def __post_init__(self) -> None:
         _check(self, "min_insync_replicas", 1, 32)
@@ -50,8 +74,18 @@ class BrokerSettings:
             "broker_session_timeout_ms",
             "producer_id_expiration_ms",
             "producer_id_expiration_check_interval_ms",
+            "log_roll_ms",
+            "log_retention_check_interval_ms",
         ):
             _check(self, name, 1, MAX_LONG)
+        _check(self, "log_segment_bytes", 14, MAX_SEQUENCE)
+        _check(self, "log_retention_ms", -1, MAX_LONG)
+        _check(self, "log_retention_bytes", -1, MAX_LONG)
+        if self.producer_snapshot_batches not in (1, 5):
+            raise RequestError(
+                f"producer_snapshot_batches must be 1 (as in Kafka) or 5, not {self.producer_snapshot_batches!r}"
+            )
+        _check_word(self, "unknown_producer_first_sequence", ("any", "zero"))
         _check(self, "replica_fetch_backoff_ms", 0, MAX_SEQUENCE)
         _check(self, "replica_fetch_max_bytes", 1, MAX_SEQUENCE)
         _check(self, "message_max_bytes", 0, MAX_SEQUENCE)
@@ -67,18 +101,75 @@ class TopicSettings:
     message_timestamp_after_max_ms: int = 3_600_000
     message_timestamp_before_max_ms: int = MAX_LONG
     unclean_leader_election_enable: bool | None = None
+    cleanup_policy: str = "delete"
+    """`delete`, `compact` or `compact,delete`. A compacted topic takes no record without a key."""
+    segment_bytes: int | None = None
+    segment_ms: int | None = None
+    retention_ms: int | None = None
+    retention_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.min_insync_replicas is not None:
             _check(self, "min_insync_replicas", 1, MAX_SEQUENCE)
         if self.max_message_bytes is not None:
             _check(self, "max_message_bytes", 0, MAX_SEQUENCE)
-        if self.message_timestamp_type not in ("CreateTime", "LogAppendTime"):
-            raise RequestError(
-                f"message_timestamp_type must be 'CreateTime' or 'LogAppendTime', not {self.message_timestamp_type!r}"
-            )
+        _check_word(self, "message_timestamp_type", ("CreateTime", "LogAppendTime"))
+        _check_word(self, "cleanup_policy", ("delete", "compact", "compact,delete"))
+        for name, low, high in (
+            ("segment_bytes", 14, MAX_SEQUENCE),
+            ("segment_ms", 1, MAX_LONG),
+            ("retention_ms", -1, MAX_LONG),
+            ("retention_bytes", -1, MAX_LONG),
+        ):
+            if getattr(self, name) is not None:
+                _check(self, name, low, high)
         _check(self, "message_timestamp_after_max_ms", 0, MAX_LONG)
         _check(self, "message_timestamp_before_max_ms", 0, MAX_LONG)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What one log goes by: a topic's overrides over the broker's settings, nothing left open. See `log_settings`."""
+
+    min_insync_replicas: int = 1
+    max_message_bytes: int = 1_048_588
+    message_timestamp_type: str = "CreateTime"
+    message_timestamp_after_max_ms: int = 3_600_000
+    message_timestamp_before_max_ms: int = MAX_LONG
+    unclean_leader_election_enable: bool = False
+    cleanup_policy: str = "delete"
+    segment_bytes: int = 1_073_741_824
+    segment_ms: int = 604_800_000
+    retention_ms: int = 604_800_000
+    retention_bytes: int = -1
+    producer_id_expiration_ms: int = 86_400_000
+    transaction_partition_verification_enable: bool = True
+    producer_snapshot_batches: int = 1
+    unknown_producer_first_sequence: str = "any"
+
+
+# The settings that a topic may override, and what the broker calls its default.
+_BROKER_NAMES = {
+    "min_insync_replicas": "min_insync_replicas",
+    "max_message_bytes": "message_max_bytes",
+    "unclean_leader_election_enable": "unclean_leader_election_enable",
+    "segment_bytes": "log_segment_bytes",
+    "segment_ms": "log_roll_ms",
+    "retention_ms": "log_retention_ms",
+    "retention_bytes": "log_retention_bytes",
+    "producer_id_expiration_ms": "producer_id_expiration_ms",
+    "transaction_partition_verification_enable": "transaction_partition_verification_enable",
+    "producer_snapshot_batches": "producer_snapshot_batches",
+    "unknown_producer_first_sequence": "unknown_producer_first_sequence",
+}
+
+
+@lru_cache(maxsize=64)
+def log_settings(broker: BrokerSettings, overrides: tuple[tuple[str, int | str | bool], ...] = ()) -> LogSettings:
+    """A topic's `overrides`, (name, value) pairs that `TopicSettings` has checked, over the broker's settings."""
+    values = {name: getattr(broker, theirs) for name, theirs in _BROKER_NAMES.items()}
+    values.update(overrides)
+    return LogSettings(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +243,8 @@ class ConsumerSettings:
     reconnect_backoff_ms: int = 50
 
     def __post_init__(self) -> None:
-        if self.auto_offset_reset not in ("earliest", "latest", "none"):
-            raise RequestError(
-                f"auto_offset_reset must be 'earliest', 'latest' or 'none', not {self.auto_offset_reset!r}"
-            )
-        if self.isolation_level not in ("read_uncommitted", "read_committed"):
-            raise RequestError(
-                f"isolation_level must be 'read_uncommitted' or 'read_committed', not {self.isolation_level!r}"
-            )
+        _check_word(self, "auto_offset_reset", ("earliest", "latest", "none"))
+        _check_word(self, "isolation_level", ("read_uncommitted", "read_committed"))
         for name in ("fetch_min_bytes", "fetch_max_wait_ms", "retry_backoff_ms", "retry_backoff_max_ms"):
             _check(self, name, 0, MAX_SEQUENCE)
         _check(self, "reconnect_backoff_ms", 0, MAX_SEQUENCE)
@@ -167,7 +252,7 @@ class ConsumerSettings:
             _check(self, name, 1, MAX_SEQUENCE)
 
 
-Settings = TypeVar("Settings", BrokerSettings, TopicSettings, ProducerSettings, ConsumerSettings)
+Settings = TypeVar("Settings", BrokerSettings, TopicSettings, LogSettings, ProducerSettings, ConsumerSettings)
 
 _SHORT_NAMES = {"max_in_flight": "max_in_flight_requests_per_connection", "idempotence": "enable_idempotence"}
 

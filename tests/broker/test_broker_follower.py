@@ -8,12 +8,12 @@ from broker_stage import TP, batch
 from eventlog.broker.follower import find_truncation
 from eventlog.log.partition_log import PartitionLog
 from eventlog.storage import MemoryLogStore
-from eventlog.values import TopicSettings, placed
+from eventlog.values import LogSettings, placed
 
 
 def log_of(*epochs: tuple[int, int]) -> PartitionLog:
     """(leader epoch, records) each; the high watermark is 1."""
-    log = PartitionLog(TP, MemoryLogStore(), TopicSettings())
+    log = PartitionLog(TP, MemoryLogStore(), LogSettings())
     for leader_epoch, count in epochs:
         for _ in range(count):
             log.append_as_follower((placed(batch(-1, -1, -1), log.log_end_offset, leader_epoch),))

@@ -20,7 +20,7 @@ from eventlog.messages.controller_api import (
 )
 from eventlog.messages.metadata_image import MetadataImage
 from eventlog.storage import MemoryLogStore
-from eventlog.values import TopicSettings
+from eventlog.values import LogSettings
 
 LAG_MS = 1_000
 
@@ -29,7 +29,7 @@ class Desk:
     """Broker 1 leads with five records in its log; followers 2 and 3 have fetched from what the test says."""
 
     def __init__(self, in_sync: tuple[int, ...] = (1, 2, 3), minimum: int = 1, records: int = 5) -> None:
-        self.log = PartitionLog(TP, MemoryLogStore(), TopicSettings())
+        self.log = PartitionLog(TP, MemoryLogStore(), LogSettings())
         self.image = MetadataImage()
         for broker_id in (1, 2, 3):
             self.image.replay(RegisterBrokerRecord(broker_id, 10 + broker_id, 0))

@@ -15,6 +15,7 @@ from .patching import replaced
 @contextmanager
 def plant() -> Iterator[None]:
     """While it lasts, the rule is broken."""
+
     def next_leader(partition: PartitionRecord, image: MetadataImage, but: int = -1) -> int:
         living = [broker_id for broker_id in partition.replicas if broker_id != but and image.is_alive(broker_id)]
         return living[0] if living else -1

@@ -114,7 +114,17 @@ def test_json_lines_are_keyed_and_timed_by_their_fields(capsys: pytest.CaptureFi
     path.write_text("\n".join(json.dumps(row) for row in rows))
     out_directory = tmp_path / "out"
     code, out, _ = call(
-        capsys, "run", str(path), "--key", "customer", "--time", "created", "--speed", "10", "--export", str(out_directory)
+        capsys,
+        "run",
+        str(path),
+        "--key",
+        "customer",
+        "--time",
+        "created",
+        "--speed",
+        "10",
+        "--export",
+        str(out_directory),
     )
     assert code == 0
     log = [json.loads(line) for line in (out_directory / "log-idempotent.jsonl").read_text().splitlines()]
@@ -213,7 +223,13 @@ def test_ctrl_c_prints_what_was_reached(lines: str) -> None:
         (("run", "--runs", "0"), "--runs must be 1 or more"),
         (("run", "--seed", "x"), "invalid int value"),
         (("run", "--partitions", "0"), "partitions must be from 1"),
-        (("run", "--nonsense",), "unrecognized arguments"),
+        (
+            (
+                "run",
+                "--nonsense",
+            ),
+            "unrecognized arguments",
+        ),
         ((), "required"),
         (("dance",), "invalid choice"),
         (("check", "missing"), "missing can't be read"),
@@ -275,7 +291,9 @@ def test_a_broken_line_is_shown_with_its_number_or_skipped_and_counted(
     assert re.search(r"events\s+999\s+999", out)
 
 
-def test_a_literal_that_no_longer_applies_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str) -> None:
+def test_a_literal_that_no_longer_applies_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str
+) -> None:
     call(capsys, "run", lines, "--seed", "2", "--export", str(tmp_path))
     literal = (tmp_path / "literal-plain.txt").read_text()
     begin = "'deviations': ["

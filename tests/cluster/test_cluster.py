@@ -249,7 +249,9 @@ def test_an_unknown_partition_is_refused(cluster: Cluster) -> None:
         ({"delivery_timeout_ms": 10}, "must be at least linger_ms"),
     ],
 )
-def test_a_producer_setting_out_of_its_range_is_refused(cluster: Cluster, settings: dict[str, object], says: str) -> None:
+def test_a_producer_setting_out_of_its_range_is_refused(
+    cluster: Cluster, settings: dict[str, object], says: str
+) -> None:
     with pytest.raises(RequestError, match=says):
         cluster.producer(**settings)  # type: ignore[arg-type]
     assert cluster.producer().send("orders", b"v").offset == 0

@@ -54,7 +54,9 @@ def test_the_core_is_pure(path: Path) -> None:
             made_of_set = isinstance(node, ast.Set | ast.SetComp) or (
                 isinstance(node, ast.Name) and node.id in ("set", "frozenset", "hash", "open")
             )
-            assert not made_of_set, f"{path.name}:{getattr(node, 'lineno', '?')}: sets have no order, hash() no stability"
+            assert not made_of_set, (
+                f"{path.name}:{getattr(node, 'lineno', '?')}: sets have no order, hash() no stability"
+            )
         for name in names:
             assert name.split(".")[0] not in IMPURE, f"{path.name} imports {name}"
 

@@ -7,7 +7,7 @@ import pickle
 from eventlog.log.partition_log import AppendResult, PartitionLog
 from eventlog.log.producer_state import Origin
 from eventlog.storage import MemoryLogStore
-from eventlog.values import Record, RecordBatch, TopicPartition, TopicSettings, placed, record_batch, with_settings
+from eventlog.values import LogSettings, Record, RecordBatch, TopicPartition, placed, record_batch, with_settings
 
 T0 = 1_700_000_000_000
 MAX = 2_147_483_647
@@ -32,7 +32,7 @@ class Table:
 
     def __init__(self, leader_epoch: int = 0, **settings: object) -> None:
         self.store = MemoryLogStore()
-        self.settings = with_settings(TopicSettings(), dict(settings))
+        self.settings = with_settings(LogSettings(), dict(settings))
         self.log = PartitionLog(TP, self.store, self.settings)
         self.leader_epoch = leader_epoch
 

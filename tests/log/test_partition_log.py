@@ -9,7 +9,7 @@ from log_stage import MAX, T0, TP, Table, batch, plain
 
 from eventlog.errors import ErrorCode, InvariantViolation
 from eventlog.log.partition_log import LOG_APPEND_TIME, PartitionLog
-from eventlog.values import TopicSettings, placed
+from eventlog.values import LogSettings, placed
 
 HOUR_MS = 3_600_000
 
@@ -390,7 +390,7 @@ def test_whatever_happens_a_rebuilt_log_equals_the_remembered_one(steps: list[tu
         table.check()
     before = table.log.producer_state.freeze()
     entries = dict(table.log.producer_state.entries())
-    rebuilt = PartitionLog(TP, table.store, TopicSettings())
+    rebuilt = PartitionLog(TP, table.store, LogSettings())
     assert sorted(rebuilt.producer_state.freeze()[0]) == sorted(before[0])
     assert rebuilt.log_end_offset == table.end
     assert rebuilt.log_start_offset == table.log.log_start_offset

@@ -85,7 +85,9 @@ def test_a_late_copy_from_a_connection_that_was_given_up_is_still_read() -> None
     writer.flush()
     cluster.advance(6_000)
     assert cluster.recorder.duplicates_recognised == 0  # recognised, but nobody is there to hear it
-    tries = [what for _, _, what in cluster.recorder.events if isinstance(what, Envelope) and "ProduceRequest" in repr(what)]
+    tries = [
+        what for _, _, what in cluster.recorder.events if isinstance(what, Envelope) and "ProduceRequest" in repr(what)
+    ]
     assert len(tries) == 3
     assert values(cluster) == [b"0", b"1"]
 

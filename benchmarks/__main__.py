@@ -8,18 +8,23 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import heart, sending, starting, worlds
+from benchmarks import checking, codec, heart, recovery, sending, starting, worlds
 from benchmarks.timing import NotMeasuredError, Row
 
 ROWS: dict[str, Callable[[], list[Row]]] = {
     "judge": heart.judge,
     "append": heart.append,
+    "producers": recovery.producers,
+    "recovery": recovery.recovery,
+    "codec": codec.codec,
+    "packed-memory": codec.packed_memory,
     "send": sending.send,
     "world": worlds.world,
     "unit-test": starting.unit_test,
     "idle-day": worlds.idle_day,
     "freeze": worlds.freeze,
     "checker": worlds.checker,
+    "checking": checking.checking,
 }
 HEAD = ("what", "measured", "ratio", "must reach", "reached")
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from eventlog.controller.election import after_fencing, after_unfencing, elect
+from eventlog.controller import topics
+from eventlog.controller.election import Rules, reconsider, rules_of
 from eventlog.errors import ErrorCode
 from eventlog.messages import CONTROLLER, Connection, Disconnected, Envelope, Frozen, Start, Timer
 from eventlog.messages.controller_api import (
+    NO_LEADER,
     AllocateProducerIdsReply,
     AllocateProducerIdsRequest,
     AlterPartitionReply,
     AlterPartitionRequest,
-    CreateTopicReply,
+    AlterTopicRequest,
+    ControlledShutdownReply,
+    ControlledShutdownRequest,
+    CreatePartitionsRequest,
     CreateTopicRequest,
-    ElectLeaderReply,
     ElectLeaderRequest,
+    ElectLeadersRequest,
     FenceBrokerRecord,
     FetchMetadataReply,
     FetchMetadataRequest,
@@ -28,11 +33,11 @@ from eventlog.messages.controller_api import (
     RegisterBrokerRecord,
     RegisterBrokerReply,
     RegisterBrokerRequest,
-    TopicRecord,
+    ShuttingDownBrokerRecord,
     UnfenceBrokerRecord,
 )
 from eventlog.messages.metadata_image import MetadataImage
-from eventlog.values import BrokerSettings, TopicPartition, chance
+from eventlog.values import BrokerSettings, chance
 
 PRODUCER_ID_BLOCK_SIZE: Final = 1_000
 MAX_PRODUCER_ID: Final = 2**63 - 1
@@ -60,8 +65,12 @@ class Controller:
             FetchMetadataRequest: self._on_fetch_metadata,
             AlterPartitionRequest: self._on_alter_partition,
             AllocateProducerIdsRequest: self._on_allocate_producer_ids,
-            CreateTopicRequest: self._on_create_topic,
-            ElectLeaderRequest: self._on_elect_leader,
+            ControlledShutdownRequest: self._on_controlled_shutdown,
+            CreateTopicRequest: self._on_topic_request,
+            CreatePartitionsRequest: self._on_topic_request,
+            AlterTopicRequest: self._on_topic_request,
+            ElectLeaderRequest: self._on_topic_request,
+            ElectLeadersRequest: self._on_topic_request,
             HeartbeatsStopped: self._on_heartbeats_stopped,
             HeartbeatsResumed: self._on_heartbeats_resumed,
             Timer: self._on_timer,
@@ -103,12 +112,12 @@ class Controller:
     # --- brokers --------------------------------------------------------------------------------------------------
 
     def _on_register(self, request: RegisterBrokerRequest, envelope: Envelope, now_ms: int) -> list[Envelope]:
+        """A new process: whatever the one before it led or was in sync with is given up first."""
         broker_id = request.broker_id
-        records: list[MetadataRecord] = []
-        if self.image.is_alive(broker_id):
-            # The process before this one died so shortly ago that its session still runs. What it led and was in sync
-            # with is given up first: its disk may lack a tail.
-            records += self._fencing(broker_id)
+        known = self.image.brokers.get(broker_id)
+        # A crash may have cost it a tail of its log; only a note of its orderly end says that it lost nothing.
+        is_clean = known is not None and known.broker_epoch == request.previous_broker_epoch
+        records = self._without(broker_id, struck_off=-1 if is_clean else broker_id)
         broker_epoch = len(self.log) + len(records)
         records.append(RegisterBrokerRecord(broker_id, broker_epoch, request.incarnation))
         self._parked.pop(broker_id, None)
@@ -118,27 +127,51 @@ class Controller:
         out.append(self._answer(envelope, RegisterBrokerReply(ErrorCode.NONE, broker_epoch)))
         return out
 
-    def _fencing(self, broker_id: int) -> list[MetadataRecord]:
-        records: list[MetadataRecord] = [FenceBrokerRecord(broker_id, self.image.broker_epoch(broker_id))]
+    def _on_controlled_shutdown(
+        self, request: ControlledShutdownRequest, envelope: Envelope, now_ms: int
+    ) -> list[Envelope]:
+        known = self.image.brokers.get(request.broker_id)
+        if known is None or known.broker_epoch != request.broker_epoch:
+            return [self._answer(envelope, ControlledShutdownReply(ErrorCode.STALE_BROKER_EPOCH))]
+        records: list[MetadataRecord] = []
+        if not known.is_shutting_down:
+            records.append(ShuttingDownBrokerRecord(request.broker_id, request.broker_epoch))
+            records += self._without(request.broker_id)
+            # Nothing waits for it now, so its end need not be waited for either.
+            records.append(FenceBrokerRecord(request.broker_id, request.broker_epoch))
+            self.timers.pop(f"{SESSION_TIMER}{request.broker_id}", None)
+        out = self._commit(records)
+        out.append(self._answer(envelope, ControlledShutdownReply(ErrorCode.NONE, should_shut_down=True)))
+        return out
+
+    def _without(self, broker_id: int, struck_off: int = -1) -> list[MetadataRecord]:
+        """The partitions once `broker_id` may neither lead nor be in sync; see `reconsider` for `struck_off`."""
+        alive = tuple([other for other in self.image.alive() if other != broker_id])
+        records: list[MetadataRecord] = []
         for partition in self.image.partitions.values():
-            changed = after_fencing(partition, broker_id, self.image, self._is_unclean_allowed(partition))
-            if changed is not None:
-                records.append(changed)
+            members = partition.in_sync_replicas
+            if broker_id in members or struck_off in partition.eligible_leader_replicas:
+                remaining = tuple([member for member in members if member != broker_id])
+                changed = reconsider(partition, remaining, alive, self._rules(partition), struck_off)
+                if changed is not None:
+                    records.append(changed)
         return records
+
+    def _fencing(self, broker_id: int) -> list[MetadataRecord]:
+        return [FenceBrokerRecord(broker_id, self.image.broker_epoch(broker_id)), *self._without(broker_id)]
 
     def _unfencing(self, broker_id: int) -> list[MetadataRecord]:
         records: list[MetadataRecord] = [UnfenceBrokerRecord(broker_id, self.image.broker_epoch(broker_id))]
+        alive = (*self.image.alive(), broker_id)
         for partition in self.image.partitions.values():
-            changed = after_unfencing(partition, broker_id, self.image, self._is_unclean_allowed(partition))
-            if changed is not None:
-                records.append(changed)
+            if partition.leader_id == NO_LEADER:
+                changed = reconsider(partition, partition.in_sync_replicas, alive, self._rules(partition))
+                if changed is not None:
+                    records.append(changed)
         return records
 
-    def _is_unclean_allowed(self, partition: PartitionRecord) -> bool:
-        for name, value in self.image.topics[partition.topic_partition.topic].settings:
-            if name == "unclean_leader_election_enable":
-                return bool(value)
-        return self.settings.unclean_leader_election_enable
+    def _rules(self, partition: PartitionRecord) -> Rules:
+        return rules_of(self.settings, self.image.topics[partition.topic_partition.topic])
 
     def _on_heartbeats_stopped(self, message: HeartbeatsStopped, envelope: Envelope, now_ms: int) -> list[Envelope]:
         if message.broker_id in self.image.brokers and message.broker_id not in self._silent:
@@ -174,9 +207,9 @@ class Controller:
     def _unfence_if_caught_up(self, broker_id: int) -> list[Envelope]:
         """A broker may serve again once it is heard and has replayed everything, its own registration included."""
         registration = self.image.brokers.get(broker_id)
-        if registration is None or not registration.is_fenced or broker_id in self._silent:
+        if registration is None or not registration.is_fenced or registration.is_shutting_down:
             return []
-        if broker_id not in self._parked:
+        if broker_id in self._silent or broker_id not in self._parked:
             return []
         return self._commit(self._unfencing(broker_id))
 
@@ -187,11 +220,11 @@ class Controller:
         error = self._find_refusal(request, partition)
         out: list[Envelope] = []
         if error is ErrorCode.NONE and partition is not None:
-            partition = partition._replace(
-                in_sync_replicas=tuple(broker_id for broker_id, _ in request.new_in_sync_replicas),
-                partition_epoch=partition.partition_epoch + 1,
-            )
-            out = self._commit([partition])
+            wanted = tuple([broker_id for broker_id, _ in request.new_in_sync_replicas])
+            changed = reconsider(partition, wanted, self.image.alive(), self._rules(partition))
+            if changed is not None:
+                partition = changed
+                out = self._commit([partition])
         reply = AlterPartitionReply(request.topic_partition, request.partition_epoch, error)
         if error is ErrorCode.NONE and partition is not None:
             reply = reply._replace(
@@ -218,64 +251,32 @@ class Controller:
         if request.partition_epoch < partition.partition_epoch:
             return ErrorCode.INVALID_UPDATE_VERSION
         members = [broker_id for broker_id, _ in request.new_in_sync_replicas]
-        if partition.leader_id not in members or any(member not in partition.replicas for member in members):
+        if any(member not in partition.replicas or members.count(member) > 1 for member in members):
+            return ErrorCode.INVALID_REQUEST
+        if partition.leader_id not in members:
             return ErrorCode.INVALID_REQUEST
         for broker_id, broker_epoch in request.new_in_sync_replicas:
             if not image.is_alive(broker_id) or broker_epoch not in (-1, image.broker_epoch(broker_id)):
                 return ErrorCode.INELIGIBLE_REPLICA
         return ErrorCode.NONE
 
-    def _on_elect_leader(self, request: ElectLeaderRequest, envelope: Envelope, now_ms: int) -> list[Envelope]:
-        partition = self.image.partitions.get(request.topic_partition)
-        if partition is None:
-            error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        elif partition.leader_id == request.leader_id:
-            error = ErrorCode.ELECTION_NOT_NEEDED
-        elif request.leader_id not in partition.in_sync_replicas or not self.image.is_alive(request.leader_id):
-            error = ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE
-        else:
-            error = ErrorCode.NONE
-        out = []
-        if error is ErrorCode.NONE and partition is not None:
-            out = self._commit([elect(partition, request.leader_id)])
-        out.append(self._answer(envelope, ElectLeaderReply(request.topic_partition, error)))
-        return out
-
-    def _on_create_topic(self, request: CreateTopicRequest, envelope: Envelope, now_ms: int) -> list[Envelope]:
-        alive = [broker_id for broker_id in sorted(self.image.brokers) if self.image.is_alive(broker_id)]
-        factor = min(3, len(alive)) if request.replication_factor == -1 else request.replication_factor
-        refusal = self._find_topic_refusal(request, factor, len(alive))
-        if refusal is not None:
-            return [self._answer(envelope, refusal)]
-        topic_id = f"{chance(self.seed, f'topic {request.topic} {len(self.log)}'):016x}"
-        records: list[MetadataRecord] = [TopicRecord(request.topic, topic_id, request.settings)]
-        for partition in range(request.partitions):
-            replicas = tuple(alive[(partition + index) % len(alive)] for index in range(factor))
-            records.append(
-                PartitionRecord(TopicPartition(request.topic, partition), replicas, replicas, replicas[0], 0, 0)
-            )
+    def _on_topic_request(self, request: Any, envelope: Envelope, now_ms: int) -> list[Envelope]:
+        records, reply = self._answer_topic_request(request)
         out = self._commit(records)
-        out.append(self._answer(envelope, CreateTopicReply(request.topic, ErrorCode.NONE)))
+        out.append(self._answer(envelope, reply))
         return out
 
-    def _find_topic_refusal(self, request: CreateTopicRequest, factor: int, alive: int) -> CreateTopicReply | None:
-        if request.topic in self.image.topics:
-            return CreateTopicReply(
-                request.topic, ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {request.topic!r} exists already"
-            )
-        if request.partitions < 1:
-            return CreateTopicReply(
-                request.topic,
-                ErrorCode.INVALID_PARTITIONS,
-                f"a topic needs 1 partition or more, not {request.partitions}",
-            )
-        if not 1 <= factor <= alive:
-            return CreateTopicReply(
-                request.topic,
-                ErrorCode.INVALID_REPLICATION_FACTOR,
-                f"the replication factor must be from 1 to the {alive} brokers that are alive, not {factor}",
-            )
-        return None
+    def _answer_topic_request(self, request: Any) -> tuple[list[MetadataRecord], Any]:
+        if isinstance(request, CreateTopicRequest):
+            topic_id = f"{chance(self.seed, f'topic {request.topic} {len(self.log)}'):016x}"
+            return topics.create_topic(self.image, request, topic_id)
+        if isinstance(request, CreatePartitionsRequest):
+            return topics.create_partitions(self.image, request)
+        if isinstance(request, AlterTopicRequest):
+            return topics.alter_topic(self.image, self.settings, request)
+        if isinstance(request, ElectLeadersRequest):
+            return topics.elect_leaders(self.image, self.settings, request)
+        return topics.elect_leader(self.image, request)
 
     def _on_allocate_producer_ids(
         self, request: AllocateProducerIdsRequest, envelope: Envelope, now_ms: int

@@ -13,6 +13,7 @@ Source: the request and response schemas of Apache Kafka 4.x.
 
 from eventlog.messages.envelope import (
     CONTROLLER,
+    NETWORK,
     NO_CONNECTION,
     CloseConnection,
     Connection,
@@ -30,6 +31,7 @@ from eventlog.messages.envelope import (
 
 __all__ = [
     "CONTROLLER",
+    "NETWORK",
     "NO_CONNECTION",
     "CloseConnection",
     "Connection",

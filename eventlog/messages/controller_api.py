@@ -32,6 +32,13 @@ class UnfenceBrokerRecord(NamedTuple):
     broker_epoch: int
 
 
+class ShuttingDownBrokerRecord(NamedTuple):
+    """A broker process is coming to its orderly end: once fenced, it stays so until the next one registers."""
+
+    broker_id: int
+    broker_epoch: int
+
+
 class TopicRecord(NamedTuple):
     """`settings`: the topic's overrides as (name, value) pairs."""
 
@@ -44,6 +51,8 @@ class PartitionRecord(NamedTuple):
     """The whole registration of a partition; a change writes it anew.
 
     `leader_epoch` rises with every change of leader, `partition_epoch` with every change at all.
+    `eligible_leader_replicas` are not in sync, yet they hold all that is committed: they left when too few were in sync
+    for anything more to be committed. `last_known_leader` is kept while nobody leads and nobody is in sync.
     """
 
     topic_partition: TopicPartition
@@ -52,6 +61,8 @@ class PartitionRecord(NamedTuple):
     leader_id: int
     leader_epoch: int
     partition_epoch: int
+    eligible_leader_replicas: tuple[int, ...] = ()
+    last_known_leader: int = NO_LEADER
 
 
 class ProducerIdsRecord(NamedTuple):
@@ -63,20 +74,44 @@ class ProducerIdsRecord(NamedTuple):
 
 
 MetadataRecord = (
-    RegisterBrokerRecord | FenceBrokerRecord | UnfenceBrokerRecord | TopicRecord | PartitionRecord | ProducerIdsRecord
+    RegisterBrokerRecord
+    | FenceBrokerRecord
+    | UnfenceBrokerRecord
+    | ShuttingDownBrokerRecord
+    | TopicRecord
+    | PartitionRecord
+    | ProducerIdsRecord
 )
 
 
 class RegisterBrokerRequest(NamedTuple):
-    """`incarnation` differs for every process of this broker."""
+    """`incarnation` differs for every process of this broker.
+
+    `previous_broker_epoch` is what its last process wrote down at its orderly end; -1: it left no such note.
+    """
 
     broker_id: int
     incarnation: int
+    previous_broker_epoch: int = -1
 
 
 class RegisterBrokerReply(NamedTuple):
     error: ErrorCode
     broker_epoch: int = -1
+
+
+class ControlledShutdownRequest(NamedTuple):
+    """A broker process wants to end in order: give what it leads to others."""
+
+    broker_id: int
+    broker_epoch: int
+
+
+class ControlledShutdownReply(NamedTuple):
+    """`should_shut_down`: nothing waits for this process any more."""
+
+    error: ErrorCode
+    should_shut_down: bool = False
 
 
 class FetchMetadataRequest(NamedTuple):
@@ -139,6 +174,44 @@ class CreateTopicReply(NamedTuple):
     topic: str
     error: ErrorCode
     error_message: str = ""
+
+
+class CreatePartitionsRequest(NamedTuple):
+    """`partitions` is how many the topic shall have in all."""
+
+    topic: str
+    partitions: int
+
+
+class CreatePartitionsReply(NamedTuple):
+    topic: str
+    error: ErrorCode
+    error_message: str = ""
+
+
+class AlterTopicRequest(NamedTuple):
+    """Set some of a topic's overrides; None takes one away, and the broker's value holds again."""
+
+    topic: str
+    settings: tuple[tuple[str, int | str | bool | None], ...]
+
+
+class AlterTopicReply(NamedTuple):
+    topic: str
+    error: ErrorCode
+    error_message: str = ""
+
+
+class ElectLeadersRequest(NamedTuple):
+    """Make the first of the assignment lead; or, when `is_unclean` and nobody leads, whoever is alive."""
+
+    topic_partition: TopicPartition
+    is_unclean: bool
+
+
+class ElectLeadersReply(NamedTuple):
+    topic_partition: TopicPartition
+    error: ErrorCode
 
 
 class ElectLeaderRequest(NamedTuple):

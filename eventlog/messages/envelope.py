@@ -25,6 +25,7 @@ class Connection(NamedTuple):
 
 NO_CONNECTION = Connection("", "", "", 0)
 CONTROLLER = "controller"
+NETWORK = "network"
 
 
 def broker_name(broker_id: int) -> str:

@@ -14,6 +14,7 @@ from eventlog.messages.controller_api import (
     PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
+    ShuttingDownBrokerRecord,
     TopicRecord,
     UnfenceBrokerRecord,
 )
@@ -22,12 +23,16 @@ from eventlog.values.record import TopicPartition
 
 
 class BrokerRegistration(NamedTuple):
-    """`broker_epoch` is higher with every registration. A fenced broker leads nothing and is in sync with nothing."""
+    """`broker_epoch` is higher with every registration. A fenced broker leads nothing and is in sync with nothing.
+
+    One that is shutting down is never unfenced: only its next process is, by registering.
+    """
 
     broker_id: int
     broker_epoch: int
     incarnation: int
     is_fenced: bool
+    is_shutting_down: bool = False
 
 
 class MetadataImage:
@@ -54,13 +59,19 @@ class MetadataImage:
         elif isinstance(record, FenceBrokerRecord | UnfenceBrokerRecord):
             known = self.brokers[record.broker_id]
             self.brokers[record.broker_id] = known._replace(is_fenced=isinstance(record, FenceBrokerRecord))
+        elif isinstance(record, ShuttingDownBrokerRecord):
+            self.brokers[record.broker_id] = self.brokers[record.broker_id]._replace(is_shutting_down=True)
         elif isinstance(record, ProducerIdsRecord):
             self.next_producer_id = record.next_producer_id
 
     def is_alive(self, broker_id: int) -> bool:
-        """Registered and not fenced."""
+        """Registered and not fenced: it may lead and be in sync."""
         registration = self.brokers.get(broker_id)
         return registration is not None and not registration.is_fenced
+
+    def alive(self) -> tuple[int, ...]:
+        """The brokers that are alive, by number. O(brokers)."""
+        return tuple([broker_id for broker_id in sorted(self.brokers) if self.is_alive(broker_id)])
 
     def broker_epoch(self, broker_id: int) -> int:
         """-1 when it never registered."""

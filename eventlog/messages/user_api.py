@@ -29,7 +29,8 @@ class CloseProducer(NamedTuple):
 class SendsResolved(NamedTuple):
     """The records of a batch have their end: `records[i]` is at `base_offset + i` when `error` is NONE.
 
-    `base_offset` -1 with NONE: written at an unknown offset (acks=0, or DUPLICATE_SEQUENCE_NUMBER). With an error,
+    `base_offset` -1 with NONE: written at an unknown offset (acks=0, or DUPLICATE_SEQUENCE_NUMBER), or `is_implied`: no
+    answer said so, but a later batch was acknowledged (librdkafka's conclusion, which can be wrong). With an error,
     `may_be_written` says whether any attempt may have been appended; False is proof that none was.
     """
 
@@ -43,6 +44,7 @@ class SendsResolved(NamedTuple):
     producer_id: int = -1
     producer_epoch: int = -1
     base_sequence: int = -1
+    is_implied: bool = False
 
 
 class SendRefused(NamedTuple):
@@ -87,8 +89,10 @@ class ConsumedRecord(NamedTuple):
 
 
 class Polled(NamedTuple):
-    """`error` tells what the user must act on (an offset out of range without a reset policy)."""
+    """`error` tells what the user must act on (an offset out of range without a reset policy). `truncated_to` >= 0: the log
+    was cut behind the reader, and this is where it parts from what was read."""
 
     records: tuple[ConsumedRecord, ...]
     error: ErrorCode = ErrorCode.NONE
     message: str = ""
+    truncated_to: int = -1

@@ -39,7 +39,8 @@ C8. The bytes reserved are those of the pending batches, and never more than buf
 **And about the consumer's** (held by tests):
 
 R1. A poll has exactly one answer. No question is asked and no timer but a request's is set while nobody polls.
-R2. A position only goes forward, save by a seek or a reset; each record between two positions is brought once, in order.
+R2. A position only goes forward, save by a seek, a reset or a cut of the log behind it; each record between two positions
+    is brought once, in order.
 R3. After a seek nothing is brought that was asked for before it.
 R4. A broker that leads no longer, is behind, or is gone costs time and no record; only what the user must act on is told.
 
@@ -57,6 +58,26 @@ finished under the old id, as in Kafka.
 the one that failed before it: m5 m4 m3 m2 m1. It looks like a mistake, but it is what Kafka's Java client does (recorded
 with 4.3.1), and what people should see when they turn the protection off.
 
+**Why there is a second kind of producer** (`settings.behaves_like`). Most languages' clients are built on librdkafka,
+and after an error it goes another way than Java, with other losses. Both are recorded with the real ones:
+
+| | java | librdkafka |
+|---|---|---|
+| a retry | the oldest alone, then the next | when nothing of the partition is out: all, pipelined, in order |
+| 45 for the next expected batch | a new epoch, and it is written again | fatal: it fails, and what is queued |
+| 45 for a later one | retry, no bump | retry, not charged; drain, then a new epoch |
+| 59 | as 45 | drain, then a new epoch; fatal for one that was sent before |
+| a success behind a failure | each waits for its own answer | all before it are taken for written (`is_implied`) |
+| a record's time is over | what is behind it decides | a new epoch at once; what is behind it is sent again |
+| raising the epoch | the partition that asked, at once | all partitions, when nothing is out anywhere |
+| too large | cut into pieces | fails |
+| without idempotence | copies in reverse order | copies in order |
+
+The implied success is where librdkafka loses in silence: a first batch that was refused (19, 6) is reported as written
+when the second is accepted, by a broker that takes any first sequence of a producer it does not know. The epoch raised at
+once is where it duplicates with no fault of a broker. Beyond what is recorded, `_judge_as_librdkafka` follows its source;
+where that wraps an exhausted epoch to 0, this one asks for a new id.
+
 **Why a batch that is too large is cut in the middle.** Splitting goes by upper bounds of sizes, so a batch that the broker
 finds too large may count as one piece again; the Java client then repeats it until its delivery timeout (KAFKA-8350).
 
@@ -70,18 +91,24 @@ answers when it knows one. So nobody polls for leaders, and an election costs th
 **Why one fetch at a time.** A consumer asks a leader only for partitions it has nothing of, and only while somebody polls.
 So the log is read when the reader is ready, runs stay short, and an idle consumer does nothing.
 
+**How a reader knows that the log was cut behind it** (KIP-320). It keeps the leader epoch of what it read last and says
+so with each fetch; a leader whose log parts from that answers where. The Java client asks the same with a request of its
+own (OffsetForLeaderEpoch) when the leader changes, and comes to the same end: on from that place with a reset policy, an
+error that names it without one.
+
 Read `batches` (what a batch is, and its sequences), `sender` (one loop of it), `verdicts` (what an answer means),
 `identity` (ids and epochs), then `producer` and `pending` around them; `reader` and `consumer` on their own. `link` and
 `metadata` serve both, `frozen` makes a producer a value and back.
 
 Not here: transactions (their column in `verdicts` is to be filled), consumer groups and committed offsets, compression,
-interceptors and serialisers, throttling, blocking when memory is short (a send is refused instead), fetch sessions, the
-validation of positions by leader epoch (KIP-320: after lost records a reader may go on behind them), and the offsets of
-single records inside a compacted batch. Bytes are codec's, sockets are wire's.
+interceptors and serialisers, throttling, blocking when memory is short (a send is refused instead), fetch sessions,
+librdkafka's own defaults and its `enable.gapless.guarantee`, and the offsets of single records inside a compacted batch.
+Bytes are codec's, sockets are wire's.
 
 Sources: Kafka's `KafkaProducer`, `RecordAccumulator`, `Sender`, `TransactionManager`, `NetworkClient`, `KafkaConsumer`,
-`AbstractFetch`, `OffsetFetcher`; KIP-98, KIP-185, KIP-360, KIP-580, KIP-794, KIP-951; `SenderTest` and
-`TransactionManagerTest` for the scenarios; producers of 4.3.1 recorded behind a proxy.
+`AbstractFetch`, `OffsetFetcher`; KIP-98, KIP-185, KIP-320, KIP-360, KIP-580, KIP-794, KIP-951; `SenderTest` and
+`TransactionManagerTest` for the scenarios; librdkafka's `rdkafka_request.c`, `rdkafka_idempotence.c`; producers of both
+kinds recorded behind a proxy, in front of a 4.3.1.
 """
 
 from eventlog.client.consumer import ConsumerEngine

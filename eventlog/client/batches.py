@@ -277,10 +277,28 @@ class PartitionQueue:
             place += 1
         self.queue.insert(place, batch)
 
+    def is_in_line(self, batch: Batch) -> bool:
+        """True if all before `batch` in flight are out, and none behind it: after a failure everything comes back first,
+        then leaves again in its order, pipelined (librdkafka)."""
+        is_behind = False
+        for each in self.in_flight:
+            if each is batch:
+                is_behind = True
+            elif each.is_out is is_behind:
+                return False
+        return True
+
+    def put_back_in_order(self, batch: Batch) -> None:
+        """Into the queue by the order of first sending: a plain producer's retry, as librdkafka makes it."""
+        place = 0
+        while place < len(self.queue) and 0 <= self.queue[place].first_record < batch.first_record:
+            place += 1
+        self.queue.insert(place, batch)
+
     def clear(self) -> None:
-        """Forgets every batch."""
+        """Forgets every batch that has its end."""
         self.queue.clear()
-        self.in_flight.clear()
+        self.in_flight = [batch for batch in self.in_flight if not batch.is_done]
         self.open = None
         self.open_is_due = False
         self.unresolved_sequence = NO_SEQUENCE

@@ -188,7 +188,8 @@ class ConsumerEngine:
             if reader.error is not ErrorCode.NONE:
                 error, text = reader.error, f"consumer {self.name} on {reader.topic_partition}: {reader.error_text}"
                 reader.error, reader.error_text = ErrorCode.NONE, ""
-                self._answer(Polled((), error, text), out)
+                truncated_to, reader.truncated_to = reader.truncated_to, -1
+                self._answer(Polled((), error, text, truncated_to), out)
                 return
             if reader.is_lost:
                 text = (
@@ -228,7 +229,7 @@ class ConsumerEngine:
                 each = ListOffsetsPartition(where, reader.reset_to, leader_epoch)
             else:
                 limit = self.settings.max_partition_fetch_bytes
-                each = FetchPartition(where, reader.position, leader_epoch, max_bytes=limit)
+                each = FetchPartition(where, reader.position, leader_epoch, reader.last_epoch, max_bytes=limit)
             wanted.setdefault((link.connection.purpose, leader_id), []).append(each)
             reader.is_out = True
         settings = self.settings
@@ -291,6 +292,9 @@ class ConsumerEngine:
                 self.metadata.leader_works(each.topic_partition)
                 if isinstance(answer, ListOffsetsPartitionReply):
                     reader.position = max(answer.offset, 0)
+                    reader.last_epoch = answer.leader_epoch
+                elif answer.diverging_epoch >= 0:
+                    reader.part(self.settings.auto_offset_reset, answer.diverging_epoch, answer.diverging_end_offset)
                 else:
                     reader.take(answer, read_committed=self.settings.isolation_level == "read_committed")
 

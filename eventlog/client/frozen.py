@@ -126,13 +126,14 @@ def freeze_producer(engine: PendingSends, now_ms: int) -> Frozen:
         refer(batch for batch in engine._lingering if batch.queue.open is batch and not batch.queue.open_is_due),
         None if engine._refusal is None else (int(engine._refusal[0]), engine._refusal[1]),
         engine._is_closing,
+        engine._is_dead,
         tuple(sorted((name, distance(at_ms)) for name, at_ms in engine._deadlines.items())),
     )
 
 
 def thaw_producer(engine_class: type[Engine], frozen: Frozen, now_ms: int) -> Engine:
     """The inverse of `freeze_producer`, with the clock at `now_ms`."""
-    who, metadata, identity, batches, topics, links, ready, unresolved, *pending, closing, timers = frozen
+    who, metadata, identity, batches, topics, links, ready, unresolved, *pending, closing, dead, timers = frozen
     created, lingering, refusal = pending
     name, settings, bootstrap, seed = who
     engine = engine_class(name, settings, bootstrap, seed)
@@ -162,6 +163,7 @@ def thaw_producer(engine_class: type[Engine], frozen: Frozen, now_ms: int) -> En
     )
     engine._refusal = None if refusal is None else (ErrorCode(refusal[0]), refusal[1])
     engine._is_closing = closing
+    engine._is_dead = dead
     engine._deadlines.update({timer: now_ms + in_ms for timer, in_ms in timers})
     return engine
 

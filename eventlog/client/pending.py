@@ -21,13 +21,18 @@ PURPOSE = "produce"
 
 
 class PendingSends:
-    """The state of a producer engine, and how a batch comes to its end."""
+    """The state of a producer engine, and how a batch comes to its end.
+
+    `_is_dead`: after a fatal error nothing is sent any more, but what is out may still be answered (librdkafka).
+    """
 
     __slots__ = (
         "_buffered_bytes",
         "_created",
         "_deadlines",
         "_is_closing",
+        "_is_dead",
+        "_is_librdkafka",
         "_lingering",
         "_ready",
         "_refusal",
@@ -63,6 +68,8 @@ class PendingSends:
         self._buffered_bytes = 0
         self._refusal: tuple[ErrorCode, str] | None = None
         self._is_closing = False
+        self._is_dead = False
+        self._is_librdkafka = settings.behaves_like == "librdkafka"
         self._deadlines: dict[str, int] = {}
 
     def _is_idle(self) -> bool:
@@ -101,7 +108,16 @@ class PendingSends:
         elif "delivery" in deadlines:
             del deadlines["delivery"]
 
-    def _resolve(self, batch: Batch, error: ErrorCode, base_offset: int, text: str, out: list[Envelope]) -> None:
+    def _resolve(
+        self,
+        batch: Batch,
+        error: ErrorCode,
+        base_offset: int,
+        text: str,
+        out: list[Envelope],
+        *,
+        is_implied: bool = False,
+    ) -> None:
         """Tells the user the end of a batch's records; frees their memory."""
         batch.is_done = True
         self._buffered_bytes -= batch.capacity_bytes
@@ -120,6 +136,7 @@ class PendingSends:
             batch.producer_id,
             batch.producer_epoch,
             batch.base_sequence,
+            is_implied,
         )
         out.append(Envelope(self.name, USER, NO_CONNECTION, 0, resolved))
 
@@ -151,7 +168,11 @@ class PendingSends:
             self._resolve(batch, ErrorCode.REQUEST_TIMED_OUT, -1, text, out)
             if settings.enable_idempotence:
                 queue.leave(batch)
-                if batch.in_retry:
+                if self._is_librdkafka:
+                    if batch.base_sequence >= 0:
+                        # Its number is missing now, unless it was written; librdkafka doesn't wait to find out.
+                        self.identity.request_bump(queue)
+                elif batch.in_retry:
                     queue.mark_unresolved(batch)
                     self._unresolved[queue] = None
 
@@ -181,11 +202,13 @@ class PendingSends:
             out.append(Envelope(self.name, USER, NO_CONNECTION, 0, resolved))
 
     def _die(self, error: ErrorCode, text: str, out: list[Envelope]) -> None:
-        """A fatal error: everything pending fails with it, and every later send."""
+        """A fatal error: everything pending fails with it, and every later send. (With librdkafka what is out may still
+        get its own answer.)"""
         self._refusal = (error, text)
         self._is_closing = True
+        self._is_dead = True
         for batch in list(self._created):
-            if not batch.is_done:
+            if not batch.is_done and not (self._is_librdkafka and batch.is_out):
                 self._resolve(batch, error, -1, text, out)
         for topic in self._topics.values():
             failed: dict[int, list[Record]] = {}

@@ -254,6 +254,8 @@ class ProducerEngine(Sender):
                 if queue.open is batch and batch.created_ms + self.settings.linger_ms <= now_ms:
                     self._make_due(queue)
         elif name == "delivery":
+            if self._is_librdkafka:
+                self._give_up_overdue(now_ms, out)
             self._expire(now_ms, out)
         elif name == self.metadata.asker.timer:
             out += self.metadata.timed_out(now_ms, deadlines)

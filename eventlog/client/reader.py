@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-from eventlog.errors import ErrorCode
+from eventlog.codec import decode_records
+from eventlog.errors import ErrorCode, RequestError
 from eventlog.messages import Frozen
 from eventlog.messages.broker_api import (
     EARLIEST_TIMESTAMP,
@@ -14,17 +16,20 @@ from eventlog.messages.broker_api import (
     ListOffsetsPartition,
 )
 from eventlog.messages.user_api import ConsumedRecord
-from eventlog.values import TopicPartition
+from eventlog.values import Record, RecordBatch, TopicPartition
 
 NOWHERE = 0
 """`reset_to` of a partition without a position that may not look for one (auto_offset_reset 'none')."""
+_LOG_APPEND_TIME: Final = 0x08
 _POLICIES = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP, "none": NOWHERE}
 
 
 class Reader:
     """`position` is the next offset to fetch, -1 while it has to be looked up by `reset_to` (EARLIEST_TIMESTAMP or
-    LATEST_TIMESTAMP). `buffer` holds what was fetched and not yet polled; nothing more is fetched meanwhile. `is_out`: a
-    request about this partition is unanswered. `error` waits to be told to the user."""
+    LATEST_TIMESTAMP). `last_epoch` is the leader epoch of what was read before it, -1 when nothing was: with both a
+    leader can tell whether its log still holds that. `leader_epoch` is that of the leader last asked. `buffer` holds what
+    was fetched and not yet polled; nothing more is fetched meanwhile. `is_out`: a request about this partition is
+    unanswered. `error` waits to be told to the user, with `truncated_to`."""
 
     __slots__ = (
         "backoff_until_ms",
@@ -33,15 +38,18 @@ class Reader:
         "error_text",
         "failures",
         "is_out",
+        "last_epoch",
         "leader_epoch",
         "position",
         "reset_to",
         "topic_partition",
+        "truncated_to",
     )
 
     def __init__(self, topic_partition: TopicPartition, policy: str) -> None:
         self.topic_partition = topic_partition
         self.position = -1
+        self.last_epoch = -1
         self.reset_to = _POLICIES[policy]
         self.buffer: deque[ConsumedRecord] = deque()
         self.is_out = False
@@ -50,6 +58,7 @@ class Reader:
         self.failures = 0
         self.error = ErrorCode.NONE
         self.error_text = ""
+        self.truncated_to = -1
 
     @property
     def is_lost(self) -> bool:
@@ -62,9 +71,11 @@ class Reader:
         self.is_out = False
         self.error = ErrorCode.NONE
         self.error_text = ""
+        self.truncated_to = -1
         self.failures = 0
         self.backoff_until_ms = 0
         self.position = max(offset, -1)
+        self.last_epoch = -1
         self.reset_to = offset if offset < 0 else self.reset_to
 
     def out_of_range(self, policy: str) -> None:
@@ -75,6 +86,23 @@ class Reader:
         else:
             self.position = -1
             self.reset_to = _POLICIES[policy]
+
+    def part(self, policy: str, leader_epoch: int, end_offset: int) -> None:
+        """The leader's log parts from what was read: there, leader epochs up to `leader_epoch` end at `end_offset`.
+
+        With a policy, whichever it is, reading goes on at that place, where what was written instead begins. Without one
+        the user is told. If the log ends no earlier than the position, Java finds nothing missing, and so is it here.
+        """
+        if end_offset < self.position and policy == "none":
+            self.error = ErrorCode.OFFSET_OUT_OF_RANGE
+            self.error_text = (
+                f"the log was cut at offset {end_offset}, before the position {self.position}: records that were read are "
+                f"gone. auto_offset_reset is 'none'; seek to {end_offset} to read what was written instead"
+            )
+            self.truncated_to = end_offset
+        else:
+            self.position = min(end_offset, self.position)
+            self.last_epoch = leader_epoch
 
     def asked_for(self, asked: FetchPartition | ListOffsetsPartition) -> bool:
         """True if `asked` is what this reader wants to know at present, of the leader it was last asked of: after a seek
@@ -101,10 +129,11 @@ class Reader:
             if batch.is_control:
                 undone.pop(batch.producer_id, None)
             elif end_offset > wanted and not (batch.is_transactional and batch.producer_id in undone):
-                records = batch.records
-                if isinstance(records, bytes):
-                    self.error = ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT
-                    self.error_text = f"the batch at offset {batch.base_offset} is packed; it must be unpacked before"
+                try:
+                    records = _readable(batch)
+                except RequestError as unreadable:
+                    self.error = unreadable.code
+                    self.error_text = f"the batch at offset {batch.base_offset} can't be read: {unreadable}"
                     return
                 base_offset, leader_epoch = batch.base_offset, batch.leader_epoch
                 where = self.topic_partition
@@ -115,11 +144,13 @@ class Reader:
                 )
             if end_offset > self.position:
                 self.position = end_offset
+                self.last_epoch = batch.leader_epoch
 
     def freeze(self, now_ms: int) -> Frozen:
         return (
             tuple(self.topic_partition),
             self.position,
+            self.last_epoch,
             self.reset_to,
             tuple((each.offset, each.leader_epoch, each.record) for each in self.buffer),
             self.is_out,
@@ -128,13 +159,15 @@ class Reader:
             self.failures,
             int(self.error),
             self.error_text,
+            self.truncated_to,
         )
 
     @classmethod
     def thaw(cls, frozen: Frozen, now_ms: int) -> Reader:
-        where, position, reset_to, buffer, is_out, leader_epoch, backoff_in_ms, failures, error, text = frozen
+        where, position, last_epoch, reset_to, buffer, is_out, leader_epoch, backoff_in_ms, failures, *told = frozen
         reader = cls(TopicPartition(*where), "none")
         reader.position = position
+        reader.last_epoch = last_epoch
         reader.reset_to = reset_to
         reader.buffer.extend(
             ConsumedRecord(reader.topic_partition, offset, epoch, record) for offset, epoch, record in buffer
@@ -143,9 +176,17 @@ class Reader:
         reader.leader_epoch = leader_epoch
         reader.backoff_until_ms = now_ms + backoff_in_ms
         reader.failures = failures
+        error, reader.error_text, reader.truncated_to = told
         reader.error = ErrorCode(error)
-        reader.error_text = text
         return reader
+
+
+def _readable(batch: RecordBatch) -> tuple[Record, ...]:
+    """The records as a reader gets them: unpacked, with the broker's time where the topic wants it. O(records)."""
+    records = decode_records(batch) if isinstance(batch.records, bytes) else batch.records
+    if batch.attributes & _LOG_APPEND_TIME:
+        return tuple([record._replace(timestamp_ms=batch.max_timestamp_ms) for record in records])
+    return records
 
 
 def _first_offset(transaction: tuple[int, int]) -> int:

@@ -2,7 +2,9 @@
 
 `Sender` is what one loop of Kafka's sender thread is: settle what became settled, raise the epoch if it must be, drain,
 and take answers in. It has no thread: whatever the engine receives ends in `_advance`.
-Sources: `Sender`, `RecordAccumulator.drain`, `TransactionManager`, `NetworkClient`.
+Where librdkafka goes another way (`settings.behaves_like`), the two ways stand side by side.
+Sources: `Sender`, `RecordAccumulator.drain`, `TransactionManager`, `NetworkClient`; librdkafka's `rdkafka_request.c`,
+`rdkafka_idempotence.c`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections import deque
 from eventlog.client.batches import Batch, PartitionQueue
 from eventlog.client.link import Link, backoff_ms
 from eventlog.client.pending import PURPOSE, PendingSends
-from eventlog.client.verdicts import ACTIONS, FATAL, JUDGE, RETRY, SPLIT, SUCCEED, judge
+from eventlog.client.verdicts import ACTIONS, FATAL, JUDGE, RETRY, SPLIT, SUCCEED, is_desynchronised, judge
 from eventlog.errors import ErrorCode
 from eventlog.messages import Envelope, broker_name
 from eventlog.messages.broker_api import ProducePartition, ProducePartitionReply, ProduceRequest
@@ -29,6 +31,8 @@ class Sender(PendingSends):
         """Settles what became settled, raises the epoch if it must be, then sends what may be sent."""
         deadlines = self._deadlines
         identity = self.identity
+        if self._is_dead:
+            self._purge_when_drained(out)
         idle = self._is_idle()
         if idle:
             # Nobody waits for a leader; the next send finds out for itself.
@@ -39,17 +43,33 @@ class Sender(PendingSends):
                 return
         if self._unresolved:
             self._resolve_sequences()
-        if identity.rewrite:
+        if identity.rewrite and (not self._is_librdkafka or self._is_drained()):
             identity.bump_if_requested()
         if identity.wanted and identity.producer_id < 0 and not idle:
             out += identity.advance(self.metadata.candidates(), now_ms, deadlines)
-        if self._ready:
+        if self._ready and not (self._is_librdkafka and (identity.rewrite or self._is_dead)):
             self._drain(now_ms, out)
         elif "retry" in deadlines:
             del deadlines["retry"]
         if self.metadata.needed or self.metadata.tried:
             out += self.metadata.advance(now_ms, deadlines)
         self._set_own_timers()
+
+    def _is_drained(self) -> bool:
+        """librdkafka raises the epoch when nothing at all is out (and sends nothing until then); if so, every partition
+        where something waits for its retry is noted: all of them go over to the new epoch together."""
+        if any(link.in_flight for link in self.links.values()):
+            return False
+        for topic in self._topics.values():
+            for queue in topic.partitions:
+                if queue.in_flight:
+                    self.identity.request_bump(queue)
+        return True
+
+    def _purge_when_drained(self, out: list[Envelope]) -> None:
+        """After a fatal error librdkafka still hears what was out; what came back unanswered or refused ends then."""
+        if self._refusal is not None and not any(link.in_flight for link in self.links.values()):
+            self._die(*self._refusal, out)
 
     def _close_connections(self, out: list[Envelope]) -> None:
         out += self.metadata.asker.close(self._deadlines)
@@ -133,6 +153,9 @@ class Sender(PendingSends):
                 if queue.unresolved_sequence >= 0:
                     return None
                 if queue.in_flight and queue.has_stale_id(identity.producer_id, identity.producer_epoch):
+                    return None
+            elif self._is_librdkafka:
+                if not queue.is_in_line(batch):
                     return None
             elif queue.in_flight and queue.in_flight[0] is not batch:
                 return None
@@ -222,6 +245,8 @@ class Sender(PendingSends):
             if self.metadata.tried:
                 self.metadata.leader_works(topic_partition)
             base_offset = answer.base_offset if error is ErrorCode.NONE else -1
+            if self._is_librdkafka and settings.enable_idempotence:
+                self._imply(batch, out)
             queue.acknowledge(batch, base_offset)
             if not batch.is_done:
                 self._resolve(batch, ErrorCode.NONE, base_offset, "", out)
@@ -236,7 +261,11 @@ class Sender(PendingSends):
         if batch.is_done:
             return
         batch.unproven = batch.unproven or error.may_be_written
-        if action == SPLIT and len(batch.records) > 1:
+        if self._is_librdkafka:
+            if action == JUDGE:
+                self._judge_as_librdkafka(batch, error, answer.error_message, now_ms, out)
+                return
+        elif action == SPLIT and len(batch.records) > 1:
             self._split(batch)
             return
         may_try_again = now_ms - batch.created_ms < settings.delivery_timeout_ms and batch.attempts < settings.retries
@@ -245,21 +274,50 @@ class Sender(PendingSends):
                 self.identity.request_bump(queue)
             self._put_back(batch, now_ms)
             return
-        self._fail(batch, error, answer.error_message, out)
+        self._fail(batch, error, answer.error_message, out, is_fatal=action == FATAL)
 
-    def _put_back(self, batch: Batch, now_ms: int) -> None:
+    def _judge_as_librdkafka(
+        self, batch: Batch, error: ErrorCode, detail: str, now_ms: int, out: list[Envelope]
+    ) -> None:
+        """45 or 59: the end of the producer, or a retry that is not charged, after draining and raising the epoch."""
+        if is_desynchronised(batch, error):
+            self._fail(batch, error, detail, out, is_fatal=True)
+        elif now_ms - batch.created_ms < self.settings.delivery_timeout_ms:
+            self.identity.request_bump(batch.queue)
+            self._put_back(batch, now_ms, charged=False)
+        else:
+            self._fail(batch, error, detail, out)
+
+    def _imply(self, batch: Batch, out: list[Envelope]) -> None:
+        """librdkafka takes a success for a proof that all before it is written. For what was unanswered it is one; for
+        what was refused by a broker that knew nothing of this producer it is not, and a record is lost in silence."""
+        queue = batch.queue
+        for earlier in queue.in_flight[: queue.in_flight.index(batch)] if batch in queue.in_flight else ():
+            if not earlier.is_out:
+                queue.queue.remove(earlier)
+                queue.leave(earlier)
+                self._resolve(earlier, ErrorCode.NONE, -1, "", out, is_implied=True)
+        if not queue.queue and not queue.open_is_due:
+            self._ready.pop(queue, None)
+
+    def _put_back(self, batch: Batch, now_ms: int, *, charged: bool = True) -> None:
         """Back into the queue, to be sent again as it is. A plain producer puts it at the very front, as Kafka's does,
-        so that the copies of several in flight come back in reverse order."""
+        so that the copies of several in flight come back in reverse order; with librdkafka they keep their order, and
+        what failed at the same time waits for the same time."""
         settings = self.settings
         queue = batch.queue
-        batch.attempts += 1
+        batch.attempts += charged
         batch.in_retry = True
-        name = f"{self.name} {queue.topic_partition} {batch.first_record} {batch.attempts}"
+        name = (
+            f"{self.name} {queue.topic_partition} {0 if self._is_librdkafka else batch.first_record} {batch.attempts}"
+        )
         batch.backoff_until_ms = now_ms + backoff_ms(
-            settings.retry_backoff_ms, settings.retry_backoff_max_ms, batch.attempts, self.seed, name
+            settings.retry_backoff_ms, settings.retry_backoff_max_ms, max(batch.attempts, 1), self.seed, name
         )
         if settings.enable_idempotence:
             queue.put_back(batch)
+        elif self._is_librdkafka:
+            queue.put_back_in_order(batch)
         else:
             queue.queue.appendleft(batch)
         self._ready[queue] = None
@@ -279,22 +337,43 @@ class Sender(PendingSends):
         self._created = deque(sorted(self._created, key=lambda each: each.created_ms))
         self._ready[queue] = None
 
-    def _fail(self, batch: Batch, error: ErrorCode, detail: str, out: list[Envelope]) -> None:
+    def _fail(
+        self, batch: Batch, error: ErrorCode, detail: str, out: list[Envelope], *, is_fatal: bool = False
+    ) -> None:
         """The end of a batch that is not tried again (`TransactionManager.handleFailedBatch`)."""
         queue = batch.queue
         text = f"producer {self.name} on {queue.topic_partition}: {error.name} after {batch.tries} attempts"
         text = f"{text}: {detail}" if detail else text
         self._resolve(batch, error, -1, text, out)
-        if ACTIONS[error].idempotent == FATAL:
-            self._die(error, f"{text}; this producer can't be used any more", out)
+        if is_fatal:
+            # 45 and 59 end only this kind of producer; whoever is refused now must see an error of the fatal class.
+            known = ACTIONS[error].idempotent == FATAL
+            queue.leave(batch)
+            self._die(
+                error if known else ErrorCode.PRODUCER_FENCED, f"{text}; this producer can't be used any more", out
+            )
             return
         queue.leave(batch)
-        if self.settings.enable_idempotence:
+        if self._is_librdkafka:
+            # Numbers are counted by message here, so whatever ends without success leaves a gap.
+            if self.settings.enable_idempotence:
+                self.identity.request_bump(queue)
+        elif self.settings.enable_idempotence:
             # A definite refusal leaves a gap, so the sequences begin anew. With attempts used up the outcome is unknown
             # and no gap is assumed; if there is one, the next batch is answered 45. (59 is a kind of 45 for Kafka.)
             gap = error in (ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode.UNKNOWN_PRODUCER_ID)
             if gap or batch.attempts < self.settings.retries:
                 self.identity.request_bump(queue)
+
+    def _give_up_overdue(self, now_ms: int, out: list[Envelope]) -> None:
+        """With librdkafka a request waits no longer than its records do; whatever else is out there comes back with it."""
+        timeout_ms = self.settings.delivery_timeout_ms
+        for link in self.links.values():
+            waiting = [batch for _, _, batches in link.in_flight for batch in batches]
+            if any(now_ms - batch.created_ms >= timeout_ms for batch in waiting):
+                out.append(link.close())
+                text = f"{link.connection.server} did not answer within delivery_timeout_ms={timeout_ms}"
+                self._lose(link, ErrorCode.REQUEST_TIMED_OUT, text, now_ms, out)
 
     def _lose(self, link: Link, error: ErrorCode, text: str, now_ms: int, out: list[Envelope]) -> None:
         """A connection is gone: what was asked on it ends with `error`, oldest first. The broker may have got it."""

@@ -2,7 +2,8 @@
 
 The table has a column for the idempotent producer, one for the plain one, and the transactional one is to be filled
 when there are transactions.
-Source: `Sender.canRetry`/`completeBatch`, `TransactionManager.canRetry`/`handleFailedBatch`.
+Source: `Sender.canRetry`/`completeBatch`, `TransactionManager.canRetry`/`handleFailedBatch`; for `is_desynchronised`
+librdkafka's `rd_kafka_handle_idempotent_Produce_error`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Row(NamedTuple):
 ACTIONS: dict[ErrorCode, Row] = {
     **dict.fromkeys(ErrorCode, Row(FAIL, FAIL)),
     **dict.fromkeys(RETRIABLE, Row(RETRY, RETRY)),
-    **dict.fromkeys(FATAL_CODES, Row(FATAL, FATAL)),
+    **dict.fromkeys(FATAL_CODES, Row(FAIL, FATAL)),
     ErrorCode.NONE: Row(SUCCEED, SUCCEED),
     ErrorCode.DUPLICATE_SEQUENCE_NUMBER: Row(SUCCEED, SUCCEED),
     ErrorCode.MESSAGE_TOO_LARGE: Row(SPLIT, SPLIT),
@@ -57,3 +58,14 @@ def judge(batch: Batch, error: ErrorCode, log_start_offset: int) -> bool:
     if queue.unresolved_sequence < 0:
         return not batch.reopened and queue.is_next(batch.base_sequence)
     return batch.base_sequence == queue.unresolved_sequence
+
+
+def is_desynchronised(batch: Batch, error: ErrorCode) -> bool:
+    """librdkafka's question about the same two codes: is this the end of the producer?
+
+    45 for the next expected batch, or 59 for one that was sent before, leaves no way on that is safe. Otherwise an
+    earlier batch is missing or the producer's state is gone: drain, raise the epoch, send everything again.
+    """
+    if error is ErrorCode.UNKNOWN_PRODUCER_ID:
+        return batch.in_retry
+    return batch.queue.is_next(batch.base_sequence)

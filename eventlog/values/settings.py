@@ -177,7 +177,9 @@ class ProducerSettings:
     """A producer's settings, as the Java client has them.
 
     With `enable_idempotence` (the default) `acks` must be -1, `retries` above 0 and
-    `max_in_flight_requests_per_connection` at most 5: five is what a broker remembers.
+    `max_in_flight_requests_per_connection` at most 5: five is what a broker remembers. A conflict is an error. In Kafka
+    it is one only when the user switched idempotence on himself; where it is on by default, the conflict silently
+    switches it off. Here nobody loses it without having said so: say `enable_idempotence=False` beside `acks=1`.
     """
 
     enable_idempotence: bool = True
@@ -195,6 +197,9 @@ class ProducerSettings:
     max_request_size: int = 1_048_576
     initial_sequence: int = 0
     """Where sequences of a new producer epoch begin. Kafka has no such setting: tests begin near 2**31-1 with it."""
+    behaves_like: str = "java"
+    """Whose conduct after an error: that of Kafka's own client (`java`) or of `librdkafka`, on which the clients for most
+    other languages are built. Defaults stay those of the Java client."""
 
     def __post_init__(self) -> None:
         if self.acks not in (-1, 0, 1):
@@ -208,6 +213,7 @@ class ProducerSettings:
         _check(self, "buffer_memory", 1, MAX_LONG)
         _check(self, "max_request_size", 1, MAX_SEQUENCE)
         _check(self, "initial_sequence", 0, MAX_SEQUENCE)
+        _check_word(self, "behaves_like", ("java", "librdkafka"))
         if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
             raise RequestError(
                 f"delivery_timeout_ms ({self.delivery_timeout_ms}) must be at least linger_ms ({self.linger_ms}) "

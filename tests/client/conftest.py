@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from client_broker_stage import Play
 from client_reader_stage import ReaderStage
 from client_stage import TP0, Stage
 
@@ -14,6 +15,16 @@ def stage(request: pytest.FixtureRequest) -> Callable[..., Stage]:
 
     def make(**settings: Any) -> Stage:
         return Stage(thawing=request.param, **settings)
+
+    return make
+
+
+@pytest.fixture(params=[False, True], ids=["alive", "thawed at every step"])
+def play(request: pytest.FixtureRequest) -> Callable[..., Play]:
+    """Makes stages with a broker that keeps logs; each test runs a second time frozen and thawed at every step."""
+
+    def make(**settings: Any) -> Play:
+        return Play(thawing=request.param, **settings)
 
     return make
 

@@ -102,13 +102,13 @@ def test_read_committed_passes_over_aborted_batches_until_their_marker(reader_st
     assert [offset for offset, _ in everything.read()] == [0, 1, 2, 4]
 
 
-def test_packed_records_are_an_error_that_names_the_batch(reader_stage: MakeStage) -> None:
+def test_packed_records_that_are_none_are_an_error_that_names_the_batch(reader_stage: MakeStage) -> None:
     play = reader_stage(batch_of(0, "a"), batch_of(1, "b")._replace(records=b"packed"))
     play.seek(0)
     for _ in range(2):
         play.poll()
         play.serve_all()
-    assert (play.read(), play.errors()) == ([(0, "a")], ["UNSUPPORTED_FOR_MESSAGE_FORMAT"])
+    assert (play.read(), play.errors()) == ([(0, "a")], ["INVALID_RECORD"])
     assert "offset 1" in play.polls[-1].message
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventlog import Cluster
-from eventlog.clients import Consumer, Producer
+from eventlog.clients import Consumer, Delivery, Producer
 from eventlog.errors import ErrorCode, FatalError, RequestError, RetriableError, UnknownOutcomeError
 from eventlog.messages import NO_CONNECTION, Disconnected, Envelope
 from eventlog.messages.broker_api import ProducePartitionReply, ProduceReply
@@ -59,6 +59,56 @@ def test_after_a_lost_answer_a_plain_producer_repeats_in_reverse_and_an_idempote
     if idempotence:
         assert [each.offset for each in sent] == [1, 2, 3, 4, 5, 6]
     assert cluster.elapsed_ms < (10_000 if closed else 40_000)
+
+
+@pytest.mark.parametrize(("client", "copies"), [("java", "m5 m4 m3 m2 m1"), ("librdkafka", "m1 m2 m3 m4 m5")])
+def test_a_plain_producer_repeats_in_the_order_of_its_client(client: str, copies: str) -> None:
+    cluster, producer = began(idempotence=False, behaves_like=client)
+    cluster.lose_next_ack(producer)
+    for value in M0_TO_M6[1:]:
+        producer.send("t", value)
+    producer.flush()
+    assert log(cluster) == [*M0_TO_M6[:6], *copies.split(), "m6"]
+
+
+def restarted(client: str, **settings: Any) -> tuple[Cluster, Producer, list[Delivery]]:
+    """One broker; m0 is acknowledged, m1..m5 are appended and unanswered when it crashes; it starts again."""
+    cluster = Cluster(brokers=1, **settings)
+    cluster.create_topic("t")
+    producer = cluster.producer("writer", linger_ms=0, behaves_like=client)
+    producer.send("t", "m0").offset  # noqa: B018 (waits)
+    cluster.lose_next_ack(producer)
+    sent = [producer.send("t", value) for value in M0_TO_M6[1:]]
+    cluster.wait_for(lambda: len(log(cluster, 1)) == 6)
+    cluster.crash(1)
+    cluster.restart(1)
+    producer.flush()
+    return cluster, producer, sent
+
+
+def test_a_broker_that_forgot_four_of_five_lets_java_write_all_of_them_twice() -> None:
+    cluster, producer, sent = restarted("java")
+    assert log(cluster) == [*M0_TO_M6[:6], *M0_TO_M6[1:6], "m6"]
+    assert [each.offset for each in sent] == [6, 7, 8, 9, 10, 11]
+    assert producer.epoch_bumps == 1
+
+
+def test_a_broker_that_forgot_four_of_five_finishes_a_librdkafka_producer() -> None:
+    cluster, producer, sent = restarted("librdkafka")
+    assert log(cluster) == M0_TO_M6[:6]
+    assert isinstance(sent[0].error, UnknownOutcomeError)
+    assert [each.offset for each in sent[1:5]] == [-1, -1, -1, 5]
+    assert isinstance(sent[5].error, FatalError)
+    with pytest.raises(FatalError, match="can't be used any more"):
+        producer.send("t", "m7").offset  # noqa: B018 (raises)
+
+
+@pytest.mark.parametrize("client", ["java", "librdkafka"])
+def test_a_broker_that_remembers_five_after_a_restart_costs_neither_anything(client: str) -> None:
+    cluster, producer, sent = restarted(client, producer_snapshot_batches=5)
+    assert log(cluster) == M0_TO_M6
+    assert [each.offset for each in sent] == [1, 2, 3, 4, 5, 6]
+    assert producer.epoch_bumps == 0
 
 
 def test_with_one_in_flight_a_plain_producer_repeats_one() -> None:
@@ -301,13 +351,16 @@ def test_idle_clients_cost_nothing() -> None:
 # Chaos.
 
 
-@pytest.mark.parametrize("in_flight", [1, 5])
+@pytest.mark.parametrize(("client", "in_flight"), [("java", 1), ("java", 5), ("librdkafka", 5)])
 @pytest.mark.parametrize("seed", range(6))
-def test_under_every_fault_the_producers_promises_about_itself_hold_at_each_event(seed: int, in_flight: int) -> None:
+def test_under_every_fault_the_producers_promises_about_itself_hold_at_each_event(
+    seed: int, client: str, in_flight: int
+) -> None:
     cluster = Cluster(brokers=3, seed=seed, faults=list(FAULTS))
     cluster.create_topic("t", partitions=2)
     settings: dict[str, Any] = {"linger_ms": 2, "delivery_timeout_ms": 60_000, "max_in_flight": in_flight}
-    producer = cluster.producer("writer", initial_sequence=HIGH if seed % 2 else 0, **settings)
+    settings |= {"initial_sequence": HIGH if seed % 2 else 0, "behaves_like": client}
+    producer = cluster.producer("writer", **settings)
     engine, world = producer._engine, cluster._world
     for number in range(60):
         producer.send("t", f"m{number}", partition=number % 2)

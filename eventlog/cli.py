@@ -110,6 +110,20 @@ def _add_run(commands: Any, layout: Any) -> None:
     run.add_argument("--acks", default="all", help="the plain writer's: all, 1 or 0 (default all)")
     run.add_argument("--min-insync-replicas", type=int, default=None, help="default 2, or 1 with a single broker")
     run.add_argument("--max-in-flight", type=int, default=5, help="requests in flight on a connection (default 5)")
+    run.add_argument(
+        "--snapshot-batches",
+        type=int,
+        default=1,
+        metavar="1|5",
+        help="how many batches of a producer a restarted broker remembers (default 1, as Kafka does)",
+    )
+    run.add_argument(
+        "--first-sequence",
+        default="any",
+        metavar="any|zero",
+        help="what a producer unknown to a partition may begin with (default any, as in Kafka)",
+    )
+    run.add_argument("--client", default="java", metavar="java|librdkafka", help="whose producer (default java)")
     run.add_argument("--export", metavar="DIR", type=Path, help="write histories, traces and both logs there")
     run.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
     run.set_defaults(command=_run)
@@ -138,6 +152,9 @@ def _run(arguments: argparse.Namespace) -> int:
         acks=_acks(arguments.acks),
         min_insync_replicas=(1 if arguments.brokers == 1 else 2) if min_insync is None else min_insync,
         max_in_flight=arguments.max_in_flight,
+        producer_snapshot_batches=arguments.snapshot_batches,
+        unknown_producer_first_sequence=arguments.first_sequence,
+        behaves_like=arguments.client,
     )
     job.check()
     read = _read(job, None if is_sample else arguments.file)
@@ -174,6 +191,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _print_one(summaries[0])
     else:
         _print_many(summaries)
+    print(_brokers_memory(arguments.snapshot_batches))
     _print_ending(summaries, len(events))
     print(f"Repeat it with: {_command(arguments)}")
     if arguments.story:
@@ -331,6 +349,12 @@ def _print_ending(summaries: list[_Summary], events: int) -> None:
         print(f"excused in {_count(places, 'place', 'places')}: {what}")
 
 
+def _brokers_memory(batches: int) -> str:
+    if batches == 1:
+        return "a restarted broker remembers one batch of each producer, as Kafka's does (--snapshot-batches 1)"
+    return f"a restarted broker remembers {batches} batches of each producer; Kafka's one (--snapshot-batches {batches})"
+
+
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
@@ -378,6 +402,9 @@ def _command(arguments: argparse.Namespace) -> str:
         ("acks", "all"),
         ("min_insync_replicas", None),
         ("max_in_flight", 5),
+        ("snapshot_batches", 1),
+        ("first_sequence", "any"),
+        ("client", "java"),
     ):
         if getattr(arguments, name) != usual:
             words.append(f"--{name.replace('_', '-')} {getattr(arguments, name)}")

@@ -22,6 +22,7 @@ from eventlog.check import History, Verdict, judge
 from eventlog.check import history as rows
 from eventlog.client import ConsumerEngine, ProducerEngine
 from eventlog.clients import DEFAULT_WAIT_MS, Consumer, Producer
+from eventlog.commands import BY_HAND, Commands
 from eventlog.errors import (
     ErrorCode,
     FatalError,
@@ -30,7 +31,8 @@ from eventlog.errors import (
     UnknownOutcomeError,
 )
 from eventlog.messages import CONTROLLER, Connection, Envelope, Machine, broker_name
-from eventlog.messages.controller_api import CreateTopicReply, CreateTopicRequest
+from eventlog.messages.broker_api import DeleteRecordsRequest
+from eventlog.messages.controller_api import AlterTopicRequest, CreatePartitionsRequest, CreateTopicRequest
 from eventlog.messages.user_api import (
     ConsumedRecord,
     SendRefused,
@@ -55,7 +57,6 @@ from eventlog.values import (
 )
 
 NONE: Final = ErrorCode.NONE
-BY_HAND: Final = "by hand"
 
 
 def _as_plan(faults: Iterable[str] | FaultPlan | None) -> FaultPlan | None:
@@ -69,7 +70,7 @@ def _strength(acks: int) -> int:
     return 2 if acks == -1 else acks
 
 
-class Cluster:
+class Cluster(Commands):
     """Brokers, a controller and a network in this process.
 
     `faults` None: a benign world in which only what is asked for goes wrong. A list of names, or a `FaultPlan`: a world
@@ -129,19 +130,52 @@ class Cluster:
         checked = with_settings(TopicSettings(), settings)
         names = [name.replace(".", "_") for name in settings]
         overrides = tuple([(name, getattr(checked, name)) for name in names])
+        self._change(CreateTopicRequest(topic, partitions, replication_factor, overrides))
+
+    def create_partitions(self, topic: str, partitions: int) -> None:
+        """Let the topic have `partitions` of them from now on, which must be more than before."""
+        self._check_topic(topic)
+        self._change(CreatePartitionsRequest(topic, partitions))
+
+    def alter_topic(self, topic: str, **settings: Any) -> None:
+        """Change a topic's settings; None takes an override back."""
+        self._check_topic(topic)
+        given = {name: value for name, value in settings.items() if value is not None}
+        with_settings(TopicSettings(), given)
+        changes = tuple([(name.replace(".", "_"), value) for name, value in settings.items()])
+        self._change(AlterTopicRequest(topic, changes))
+
+    def delete_records(self, topic: str, partition: int = 0, before_offset: int = -1) -> int:
+        """Move the log's start up to `before_offset` (-1: the high watermark); returns where it begins now."""
+        self._check_partition(topic, partition)
+        wanted = TopicPartition(topic, partition)
+        leader = self.leader(topic, partition)
+        if leader < 0:
+            raise RetriableError(f"{wanted} has no leader at the moment", ErrorCode.LEADER_NOT_AVAILABLE)
+        reply = self._ask(broker_name(leader), DeleteRecordsRequest(((wanted, before_offset),)))
+        ((_, error, low_watermark),) = reply.partitions
+        if error is not NONE:
+            raise RequestError(f"{wanted}: records before {before_offset} can't be deleted ({error.name})", error)
+        return int(low_watermark)
+
+    def _change(self, request: Any) -> None:
+        """A change of metadata: asked for, and then known to every broker that can be reached."""
         world = self._open_world()
-        connection = world.ask_controller(CreateTopicRequest(topic, partitions, replication_factor, overrides))
-        self.wait_for(lambda: connection in self._admin_replies, f"topic {topic!r} to be made")
-        reply = self._admin_replies.pop(connection)
-        assert isinstance(reply, CreateTopicReply)
+        reply = self._ask(CONTROLLER, request)
         if reply.error is not NONE:
             raise RequestError(reply.error_message, reply.error)
         end_offset = world.controller.image.end_offset
         reachable = [broker for broker in world.brokers() if self._is_reachable(broker.name)]
         self.wait_for(
             lambda: all(broker.image.end_offset >= end_offset for broker in reachable),
-            f"topic {topic!r} to be known everywhere",
+            f"topic {request.topic!r} to be known everywhere",
         )
+
+    def _ask(self, server: str, request: Any) -> Any:
+        """An administrator's request and its answer. Raises UnknownOutcomeError when none comes."""
+        connection = self._open_world().ask(server, request)
+        self.wait_for(lambda: connection in self._admin_replies, f"{server} to answer {type(request).__name__}")
+        return self._admin_replies.pop(connection)
 
     def _is_reachable(self, name: str) -> bool:
         world = self._world
@@ -201,107 +235,6 @@ class Cluster:
             if not world.step(until_ms):
                 came = "nothing more happens" if world.next_event_ms() is None else f"{timeout_ms} ms passed"
                 raise UnknownOutcomeError(f"waited for {what}, but {came} (at {self.elapsed_ms} ms)")
-
-    # --- faults ---------------------------------------------------------------------------------------------------
-
-    def crash(self, broker_id: int, losing_tail: bool = False) -> None:
-        """The broker's process dies. Its disk is kept; with `losing_tail`, without what was not flushed."""
-        self._check_broker(broker_id)
-        fault = "crash_losing_tail" if losing_tail else "crash"
-        self._strike(fault, broker_name(broker_id))
-
-    def restart(self, broker_id: int) -> None:
-        """Start the broker again over its disk."""
-        self._check_broker(broker_id)
-        self._open_world().restart(broker_id)
-        self._note_end("restart", broker_name(broker_id))
-
-    def pause(self, broker_id: int) -> None:
-        """The broker stands still; `resume` wakes it up unaware."""
-        self._check_broker(broker_id)
-        self._strike("pause", broker_name(broker_id))
-
-    def resume(self, broker_id: int) -> None:
-        self._check_broker(broker_id)
-        self._open_world().resume(broker_name(broker_id))
-        self._note_end("resume", broker_name(broker_id))
-
-    def isolate(self, broker_id: int) -> None:
-        """Clients reach the broker; the controller and the other brokers don't."""
-        self._check_broker(broker_id)
-        self._strike("isolate", broker_name(broker_id))
-
-    def rejoin(self, broker_id: int) -> None:
-        """Undo `isolate`."""
-        self._check_broker(broker_id)
-        self._open_world().rejoin(broker_name(broker_id))
-        self._note_end("rejoin", broker_name(broker_id))
-
-    def cut(self, first: int | str, second: int | str) -> None:
-        """Nothing passes between two machines (a broker's id, or a name: "controller", a client's) until `heal`."""
-        self._strike("cut", f"{self._name(first)}<>{self._name(second)}")
-
-    def cut_one_way(self, source: int | str, destination: int | str) -> None:
-        """Nothing passes from `source` to `destination`; the way back is open."""
-        self._strike("cut_one_way", f"{self._name(source)}>{self._name(destination)}")
-
-    def heal(self, first: int | str | None = None, second: int | str | None = None) -> None:
-        """Undo one cut of the two; without names, undo every fault there is."""
-        world = self._open_world()
-        if first is None or second is None:
-            world.heal_all()
-            self._note_end("heal", "everything")
-            return
-        one, other = self._name(first), self._name(second)
-        world.heal(one, other)
-        self._note_end("heal", f"{one}-{other}")
-
-    def slow_follower(self, broker_id: int) -> None:
-        """The broker's fetches are late until `heal()`."""
-        self._check_broker(broker_id)
-        self._strike("slow_follower", broker_name(broker_id))
-
-    def elect(self, topic: str, partition: int, broker_id: int) -> None:
-        """Make another in-sync replica lead, though nothing failed. Waits until that broker acts as leader."""
-        self._check_partition(topic, partition)
-        self._check_broker(broker_id)
-        wanted = TopicPartition(topic, partition)
-        known = self._world.controller.image.partitions[wanted]
-        if broker_id not in known.in_sync_replicas:
-            raise RequestError(f"broker {broker_id} is not in sync with {wanted}: {list(known.in_sync_replicas)} are")
-        self._strike("election", f"{wanted}>{broker_name(broker_id)}")
-
-    def lose_next_ack(self, producer: Producer | None = None) -> None:
-        """The next produce is written and replicated; its answer never arrives, nor any later one on that connection.
-
-        The producer notices by its request timeout, and retries.
-        """
-        self._lose_next("reply_lost", producer)
-
-    def lose_next_request(self, producer: Producer | None = None) -> None:
-        """The next produce never arrives, nor what follows it on that connection."""
-        self._lose_next("request_lost", producer)
-
-    def _lose_next(self, fault: str, producer: Producer | None) -> None:
-        world = self._open_world()
-        if not isinstance(world.answerer, ByHand):
-            world.answerer = ByHand(world.answerer)
-        world.answerer.wanted.append((fault, "" if producer is None else producer.name))
-
-    def _strike(self, fault: str, target: str) -> None:
-        world = self._open_world()
-        world.strike_now(Deviation(BY_HAND, len(world.deviations) + 1, fault, target, -1))
-
-    def _note_end(self, what: str, target: str) -> None:
-        if self._recorder is not None:
-            self._recorder.fault_ended(self._world.event_number, self._world.now_ms, what, (target,))
-
-    def _name(self, machine: int | str) -> str:
-        if isinstance(machine, str):
-            self._world._check_name(machine)
-            return machine
-        self._check_broker(machine)
-        return broker_name(machine)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -403,6 +336,9 @@ class Cluster:
                 len(world.stores),
                 self.literal if literal is None else literal,
                 first.initial_sequence,
+                world.broker_settings.producer_snapshot_batches,
+                world.broker_settings.unknown_producer_first_sequence,
+                first.behaves_like,
             )
         )
         for row in recorder.history:
@@ -439,23 +375,7 @@ class Cluster:
 
     def _has_recovered(self) -> bool:
         world = self._world
-        if world.is_anything_under_way:
-            return False
-        if any(isinstance(client, Producer) and client.in_flight for client in self._clients.values()):
-            return False
-        for topic_partition, known in world.controller.image.partitions.items():
-            if known.leader_id < 0 or len(known.in_sync_replicas) < len(known.replicas):
-                return False
-            ends: dict[tuple[int, int], None] = {}
-            for broker_id in known.replicas:
-                broker = world.find_broker(broker_id)
-                replica = None if broker is None else broker.replicas.get(topic_partition)
-                if replica is None:
-                    return False
-                ends[(replica.log.log_end_offset, replica.log.high_watermark)] = None
-            if len(ends) != 1:
-                return False
-        return True
+        return not world.is_anything_under_way and not world.find_unrecovered()
 
     def story(self, start: int = 0, end: int | None = None, with_replication: bool = False) -> str:
         """The ladder: a text picture of events `start` to `end`, of those that tell a story."""

@@ -163,6 +163,9 @@ class Job:
     acks: int = -1
     min_insync_replicas: int = 2
     max_in_flight: int = 5
+    producer_snapshot_batches: int = 1
+    unknown_producer_first_sequence: str = "any"
+    behaves_like: str = "java"
 
     def check(self) -> None:
         """Raise RequestError where a setting is out of its range."""
@@ -238,6 +241,8 @@ def run(
         deviations=deviations,
         checks=checks,
         min_insync_replicas=job.min_insync_replicas,
+        producer_snapshot_batches=job.producer_snapshot_batches,
+        unknown_producer_first_sequence=job.unknown_producer_first_sequence,
     )
     is_idempotent = writer == IDEMPOTENT
     producer = cluster.producer(
@@ -245,6 +250,7 @@ def run(
         enable_idempotence=is_idempotent,
         acks=-1 if is_idempotent else job.acks,
         max_in_flight=job.max_in_flight,
+        behaves_like=job.behaves_like,
     )
     cluster.create_topic(TOPIC, job.partitions)
     start_ms = cluster.now_ms

@@ -14,8 +14,8 @@ B3. Whatever waits is a value in the waiting room with a deadline, or is woken b
     has no timers.
 
 D1 to D3 stand in `leader`, the follower's rules in `follower`; `reading` answers fetches, `queries` everything that
-changes nothing, `waiting_room` holds who waits. A `Broker` is the three in a row: `process` (state and envelopes),
-`reading`, `leading`, and itself (roles, metadata, timers).
+changes nothing, `waiting_room` holds who waits. A `Broker` is five in a row: `process` (state and envelopes), `keeping`
+(flush, checkpoints, expiry, retention, an orderly end), `reading`, `leading`, and itself (roles, metadata, timers).
 
 Not here: sockets and versions; groups and transaction coordinators; fetch sessions (a follower has a connection for each
 partition); quotas.

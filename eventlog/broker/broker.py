@@ -11,6 +11,7 @@ from typing import Any, Final
 from eventlog.broker import queries
 from eventlog.broker.follower import Following, find_truncation, take
 from eventlog.broker.leader import Leadership
+from eventlog.broker.keeping import CLEAN_SHUTDOWN
 from eventlog.broker.leading import Leading
 from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingMetadata, WaitingRoom
@@ -22,6 +23,7 @@ from eventlog.messages import (
     Disconnected,
     Envelope,
     Frozen,
+    ShutDown,
     Start,
     Timer,
     broker_name,
@@ -45,17 +47,20 @@ from eventlog.messages.broker_api import (
     PartitionMetadata,
     ProduceRequest,
     TopicMetadata,
+    WriteTxnMarkersRequest,
 )
 from eventlog.messages.controller_api import (
     NO_LEADER,
     AllocateProducerIdsReply,
     AllocateProducerIdsRequest,
     AlterPartitionReply,
+    ControlledShutdownReply,
     FetchMetadataReply,
     FetchMetadataRequest,
     PartitionRecord,
     RegisterBrokerReply,
     RegisterBrokerRequest,
+    TopicRecord,
 )
 from eventlog.messages.metadata_image import MetadataImage
 from eventlog.values import BrokerSettings, TopicPartition, log_settings
@@ -79,8 +84,11 @@ HANDLERS: Final[dict[type[Any], str]] = {
     AlterPartitionReply: "_on_alter_partition_reply",
     AllocateProducerIdsReply: "_on_allocate_producer_ids_reply",
     RegisterBrokerReply: "_on_registered",
+    WriteTxnMarkersRequest: "_on_write_txn_markers",
+    ControlledShutdownReply: "_on_controlled_shutdown_reply",
     Disconnected: "_on_disconnected",
     Start: "_on_start",
+    ShutDown: "_on_shut_down",
 }
 QUERIES: Final[dict[type[Any], Callable[[dict[TopicPartition, Replica], Any], Any]]] = {
     ListOffsetsRequest: queries.list_offsets,
@@ -111,7 +119,11 @@ class Broker(Leading):
     # --- metadata and roles ---------------------------------------------------------------------------------------
 
     def _on_start(self, message: Start, envelope: Envelope, now_ms: int) -> list[Envelope]:
-        return [self._ask_controller("register", RegisterBrokerRequest(self.broker_id, self.incarnation))]
+        # Good for one registration: whatever ends this process, it must prove its order anew.
+        clean_epoch = self.stores.read_checkpoint(CLEAN_SHUTDOWN, -1)
+        self.stores.write_checkpoint(CLEAN_SHUTDOWN, -1)
+        request = RegisterBrokerRequest(self.broker_id, self.incarnation, clean_epoch)
+        return [self._ask_controller("register", request)]
 
     def _on_registered(self, reply: RegisterBrokerReply, envelope: Envelope, now_ms: int) -> list[Envelope]:
         self.broker_epoch = reply.broker_epoch
@@ -129,6 +141,8 @@ class Broker(Leading):
             self.image.replay(record)
             if isinstance(record, PartitionRecord):
                 changed[record.topic_partition] = None
+            elif isinstance(record, TopicRecord):
+                self._apply_settings(record, now_ms)
             else:
                 is_about_brokers = True
         for topic_partition in changed:
@@ -143,6 +157,14 @@ class Broker(Leading):
         out.append(self._fetch_metadata())
         return out
 
+    def _apply_settings(self, topic: TopicRecord, now_ms: int) -> None:
+        """A topic's settings changed: its logs go by them from now on. Whoever waits is not woken, as in Kafka."""
+        settings = log_settings(self.settings, topic.settings)
+        for topic_partition, replica in self.replicas.items():
+            if topic_partition.topic == topic.topic:
+                replica.apply(settings)
+        self._mind_retention(now_ms)
+
     def _apply(self, partition: PartitionRecord, now_ms: int, out: list[Envelope]) -> None:
         """Take the role that metadata gives this broker in one partition."""
         if self.broker_id not in partition.replicas:
@@ -152,8 +174,8 @@ class Broker(Leading):
         if replica is None:
             overrides = self.image.topics[topic_partition.topic].settings
             settings = log_settings(self.settings, overrides)
-            log = PartitionLog(topic_partition, self.stores.log_store(topic_partition), settings)
-            replica = self.replicas[topic_partition] = Replica(log, partition, settings.min_insync_replicas)
+            log = PartitionLog(topic_partition, self.stores.log_store(topic_partition), settings, now_ms)
+            replica = self.replicas[topic_partition] = Replica(log, partition)
         elif partition.partition_epoch <= replica.partition.partition_epoch:
             return
         elif partition.leader_epoch == replica.partition.leader_epoch:
@@ -172,7 +194,7 @@ class Broker(Leading):
             log = replica.log
             if not log.leader_epochs.entries:
                 # Nothing tells which leader wrote this log: only what is known to be committed can be kept.
-                log.truncate_to(log.high_watermark)
+                log.truncate_to(log.high_watermark, now_ms)
             out.append(self._fetch_next(replica, following))
 
     def _resign(self, replica: Replica, out: list[Envelope]) -> None:
@@ -243,8 +265,7 @@ class Broker(Leading):
                 ]
             )
             described.append(TopicMetadata(topic, record.topic_id, NONE, partitions))
-        alive = tuple([broker_id for broker_id in sorted(image.brokers) if image.is_alive(broker_id)])
-        return MetadataReply(alive, tuple(described))
+        return MetadataReply(image.alive(), tuple(described))
 
     # --- following ------------------------------------------------------------------------------------------------
 
@@ -272,13 +293,11 @@ class Broker(Leading):
         log = replica.log
         if reply.error is NONE:
             if reply.diverging_epoch >= 0:
-                log.truncate_to(find_truncation(log, reply.diverging_epoch, reply.diverging_end_offset))
+                log.truncate_to(find_truncation(log, reply.diverging_epoch, reply.diverging_end_offset), now_ms)
             else:
                 take(log, reply)
                 if reply.batches and "flush" not in self.timers:
-                    self.timers["flush"] = now_ms + self.settings.log_flush_interval_ms
-                if reply.batches and "expire" not in self.timers:
-                    self.timers["expire"] = now_ms + self.settings.producer_id_expiration_check_interval_ms
+                    self._mind_logs(now_ms)
                 if "checkpoint" not in self.timers:
                     self.timers["checkpoint"] = now_ms + self.settings.replica_high_watermark_checkpoint_interval_ms
             out.append(self._fetch_next(replica, following))
@@ -304,7 +323,7 @@ class Broker(Leading):
             self.timers[f"fetch {replica.topic_partition}"] = now_ms + self.settings.replica_fetch_backoff_ms
             return []
         if latest.offset < replica.log.log_end_offset:
-            replica.log.truncate_to(latest.offset)
+            replica.log.truncate_to(latest.offset, now_ms)
         elif earliest.offset > replica.log.log_end_offset:
             replica.log.restart_at(earliest.offset)
         return [self._fetch_next(replica, following)]
@@ -354,22 +373,21 @@ class Broker(Leading):
     def _on_timer(self, message: Timer, envelope: Envelope, now_ms: int) -> list[Envelope]:
         out: list[Envelope] = []
         name = message.name
-        timers, settings = self.timers, self.settings
+        timers = self.timers
         if name == "lag":
             self._on_lag_timer(now_ms, out)
         elif name == "news":
             self._tell_high_watermarks(out)
         elif name == "checkpoint":
-            for replica in self.replicas.values():
-                replica.log.store.write_checkpoint("high_watermark", replica.log.high_watermark)
+            self._write_checkpoints()
         elif name == "flush":
-            for replica in self.replicas.values():
-                replica.log.store.flush()
+            self._flush(now_ms)
         elif name == "expire":
-            for replica in self.replicas.values():
-                replica.log.producer_state.expire(now_ms, settings.producer_id_expiration_ms)
-            if any(len(replica.log.producer_state) for replica in self.replicas.values()):
-                timers["expire"] = now_ms + settings.producer_id_expiration_check_interval_ms
+            self._expire_producers(now_ms)
+        elif name == "retention":
+            self._delete_old_segments(now_ms)
+        elif name == "shutdown":
+            return self._end()
         elif name == "produce":
             self._time_out_produces(now_ms, out)
         elif name == "fetch":
@@ -439,7 +457,7 @@ class Broker(Leading):
             topic_partition = partition.topic_partition
             own = log_settings(settings, broker.image.topics[topic_partition.topic].settings)
             log = PartitionLog.thaw(frozen_log, topic_partition, stores.log_store(topic_partition), own)
-            replica = broker.replicas[topic_partition] = Replica(log, partition, own.min_insync_replicas)
+            replica = broker.replicas[topic_partition] = Replica(log, partition)
             if leadership is not None:
                 replica.leadership = Leadership.thaw(leadership, broker_id, log, now_ms)
             if following is not None:

@@ -9,6 +9,8 @@ from eventlog.broker.reading import Reading
 from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingFetch, WaitingProduce
 from eventlog.errors import ErrorCode
+from eventlog.log.marker import marker_batch
+from eventlog.log.producer_state import Origin
 from eventlog.messages import (
     CloseConnection,
     Envelope,
@@ -20,6 +22,7 @@ from eventlog.messages.broker_api import (
     ProducePartitionReply,
     ProduceReply,
     ProduceRequest,
+    WriteTxnMarkersRequest,
 )
 from eventlog.messages.controller_api import (
     NO_LEADER,
@@ -30,6 +33,9 @@ from eventlog.values import TRANSACTIONAL, TopicPartition, Unreadable
 
 NEWS_WAIT_MS: Final = 500
 """A waiting follower hears of a new high watermark after this time at the latest (`replica.fetch.wait.max.ms`)."""
+
+MARKERS_TIMEOUT_MS: Final = 30_000
+"""How long markers may wait to be replicated: the broker's `request.timeout.ms`."""
 
 NONE: Final = ErrorCode.NONE
 _new_tuple = tuple.__new__
@@ -57,11 +63,11 @@ class Leading(Reading):
         for wanted in request.partitions:
             replies[wanted.topic_partition] = self._append(wanted, acks, now_ms, required, out)
         if acks == -1 and required:
-            deadline_ms = now_ms + request.timeout_ms
-            waiting = WaitingProduce(envelope.connection, envelope.correlation_id, replies, required, deadline_ms)
-            self.waiting.produces.append(waiting)
-            if self.timers.get("produce", deadline_ms) >= deadline_ms:
-                self.timers["produce"] = deadline_ms
+            self._wait(
+                WaitingProduce(
+                    envelope.connection, envelope.correlation_id, replies, required, now_ms + request.timeout_ms
+                )
+            )
         elif acks != 0:
             out.append(self._answer(envelope, ProduceReply(tuple(replies.values()))))
         elif any(reply.error is not NONE for reply in replies.values()):
@@ -70,6 +76,11 @@ class Leading(Reading):
         else:
             out.append(self._answer(envelope, NoReply()))
         return out
+
+    def _wait(self, waiting: WaitingProduce) -> None:
+        self.waiting.produces.append(waiting)
+        if self.timers.get("produce", waiting.deadline_ms) >= waiting.deadline_ms:
+            self.timers["produce"] = waiting.deadline_ms
 
     def _refuse_transactional(self, request: ProduceRequest, envelope: Envelope) -> list[Envelope]:
         """A batch claims a transaction and nobody says whose: the whole request is refused, as in Kafka."""
@@ -98,6 +109,8 @@ class Leading(Reading):
         now_ms: int,
         required: dict[TopicPartition, int],
         out: list[Envelope],
+        origin: Origin = Origin.CLIENT,
+        transaction_version: int = 0,
     ) -> ProducePartitionReply:
         topic_partition, batch, _, _ = wanted
         replica = self.replicas.get(topic_partition)
@@ -119,8 +132,10 @@ class Leading(Reading):
                 f"{replica.min_insync_replicas} are needed; nothing was written",
             )
         log = replica.log
-        result = log.append_as_leader(batch, leadership.leader_epoch, now_ms)
-        error, base_offset, last_offset, log_append_time_ms, is_duplicate, found_in_log, text = result
+        result = log.append_as_leader(
+            batch, leadership.leader_epoch, now_ms, origin, transaction_version=transaction_version
+        )
+        error, base_offset, last_offset, log_append_time_ms, is_duplicate, found_in_log, text, record_errors = result
         if error is NONE:
             if not is_duplicate:
                 self._appended(replica, leadership, now_ms, out)
@@ -137,9 +152,37 @@ class Leading(Reading):
                 -1,
                 -1,
                 text,
-                (),
+                record_errors,
             ),
         )
+
+    def _on_write_txn_markers(
+        self, request: WriteTxnMarkersRequest, envelope: Envelope, now_ms: int
+    ) -> list[Envelope]:
+        """Append each marker as its coordinator's, and answer when all are replicated: acks=all, checked as such."""
+        out: list[Envelope] = []
+        replies: dict[TopicPartition, ProducePartitionReply] = {}
+        required: dict[TopicPartition, int] = {}
+        written: list[tuple[int, TopicPartition, ErrorCode]] = []
+        for marker in request.markers:
+            batch = marker_batch(
+                marker.producer_id, marker.producer_epoch, marker.is_commit, marker.coordinator_epoch, now_ms
+            )
+            for topic_partition in marker.topic_partitions:
+                wanted = ProducePartition(topic_partition, batch)
+                reply = self._append(wanted, -1, now_ms, required, out, Origin.COORDINATOR, marker.transaction_version)
+                written.append((marker.producer_id, topic_partition, reply.error))
+                if reply.error is NONE:
+                    replies[topic_partition] = reply
+        deadline_ms = now_ms + MARKERS_TIMEOUT_MS
+        waiting = WaitingProduce(
+            envelope.connection, envelope.correlation_id, replies, required, deadline_ms, tuple(written)
+        )
+        if required:
+            self._wait(waiting)
+        else:
+            out.append(self._produce_answer(waiting))
+        return out
 
     def _not_leader(self, replica: Replica) -> ProducePartitionReply:
         partition = replica.partition
@@ -156,9 +199,7 @@ class Leading(Reading):
         """New records: followers that wait get them; a lone replica has thereby committed them."""
         timers = self.timers
         if "flush" not in timers:
-            timers["flush"] = now_ms + self.settings.log_flush_interval_ms
-        if "expire" not in timers:
-            timers["expire"] = now_ms + self.settings.producer_id_expiration_check_interval_ms
+            self._mind_logs(now_ms)
         if leadership.remotes:
             if "lag" not in timers:
                 timers["lag"] = now_ms + self.settings.replica_lag_time_max_ms + 1
@@ -215,8 +256,7 @@ class Leading(Reading):
 
     def _produce_answer(self, produce: WaitingProduce) -> Envelope:
         connection = produce.connection
-        reply = ProduceReply(tuple(produce.replies.values()))
-        return Envelope(self.name, connection.client, connection, produce.correlation_id, reply)
+        return Envelope(self.name, connection.client, connection, produce.correlation_id, produce.answer())
 
     def _fail_waiting_produces(self, topic_partition: TopicPartition, error: ErrorCode, out: list[Envelope]) -> None:
         for produce in list(self.waiting.produces):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from eventlog.broker.replica import Replica
 from eventlog.errors import ErrorCode
-from eventlog.log.partition_log import LOG_APPEND_TIME, PartitionLog
 from eventlog.messages.broker_api import (
     EARLIEST_TIMESTAMP,
     LATEST_TIMESTAMP,
@@ -26,7 +25,7 @@ from eventlog.messages.broker_api import (
     OffsetForLeaderEpochRequest,
     ProducerDescription,
 )
-from eventlog.values import Record, TopicPartition
+from eventlog.values import TopicPartition
 
 Replicas = Mapping[TopicPartition, Replica]
 
@@ -62,45 +61,16 @@ def _list_one(
     if asked.timestamp_ms == EARLIEST_TIMESTAMP:
         start_offset = log.log_start_offset
         return ListOffsetsPartitionReply(
-            topic_partition, ErrorCode.NONE, -1, start_offset, _epoch_at(log, start_offset)
+            topic_partition, ErrorCode.NONE, -1, start_offset, log.leader_epoch_at(start_offset)
         )
-    found = _find_by_time(log, asked.timestamp_ms, end_offset)
+    if asked.timestamp_ms == MAX_TIMESTAMP:
+        found = log.max_timestamp(end_offset)
+    else:
+        found = log.find_offset_by_timestamp(asked.timestamp_ms, end_offset)
     if found is None:
         return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE)
-    timestamp_ms, offset = found
-    return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, timestamp_ms, offset, _epoch_at(log, offset))
-
-
-def _epoch_at(log: PartitionLog, offset: int) -> int:
-    epoch = -1
-    for leader_epoch, start_offset in log.leader_epochs.entries:
-        if start_offset > offset:
-            break
-        epoch = leader_epoch
-    return epoch if epoch >= 0 or not log.leader_epochs.entries else log.leader_epochs.entries[0][0]
-
-
-def _find_by_time(log: PartitionLog, timestamp_ms: int, end_offset: int) -> tuple[int, int] | None:
-    """(timestamp, offset) of the first record not older than `timestamp_ms`, or of the newest one. O(records).
-
-    The newest one is looked for in all that is stored, also below the log's start and above `end_offset`; above it
-    there is no answer. So does Kafka.
-    """
-    is_for_newest = timestamp_ms == MAX_TIMESTAMP
-    newest: tuple[int, int] | None = None
-    for batch in log.read(0 if is_for_newest else log.log_start_offset, log.log_end_offset, 2**62):
-        if batch.is_control or isinstance(batch.records, bytes):
-            continue
-        for index, record in enumerate(batch.records):
-            assert isinstance(record, Record)
-            offset = batch.base_offset + index
-            time_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else record.timestamp_ms
-            if is_for_newest:
-                if newest is None or time_ms > newest[0]:
-                    newest = (time_ms, offset)
-            elif time_ms >= timestamp_ms and offset >= log.log_start_offset:
-                return (time_ms, offset) if offset < end_offset else None
-    return newest if newest is not None and newest[1] < end_offset else None
+    offset, timestamp_ms, leader_epoch = found
+    return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, timestamp_ms, offset, leader_epoch)
 
 
 def offset_for_leader_epoch(replicas: Replicas, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochReply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eventlog.broker.process import BrokerProcess
+from eventlog.broker.keeping import Keeping
 from eventlog.broker.replica import Replica
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
@@ -23,7 +23,7 @@ from eventlog.messages.broker_api import (
 NONE: Final = ErrorCode.NONE
 
 
-class Reading(BrokerProcess):
+class Reading(Keeping):
     """Looks only, but for noting which high watermark a follower was told."""
 
     __slots__ = ()

@@ -11,15 +11,26 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from eventlog.errors import ErrorCode
 from eventlog.messages import Connection, Frozen
-from eventlog.messages.broker_api import FetchRequest, MetadataRequest, ProducePartitionReply
+from eventlog.messages.broker_api import (
+    FetchRequest,
+    MetadataRequest,
+    ProducePartitionReply,
+    ProduceReply,
+    WriteTxnMarkersReply,
+)
 from eventlog.values import TopicPartition
 
 
 class WaitingProduce:
-    """`required`: for each partition still waited for, the offset that the high watermark must reach."""
+    """`required`: for each partition still waited for, the offset that the high watermark must reach.
 
-    __slots__ = ("connection", "correlation_id", "deadline_ms", "replies", "required")
+    `markers` None: a produce. Else a coordinator's request: (producer id, partition, error) of each marker, where NONE
+    means: as the partition's entry in `replies` turns out.
+    """
+
+    __slots__ = ("connection", "correlation_id", "deadline_ms", "markers", "replies", "required")
 
     def __init__(
         self,
@@ -28,12 +39,22 @@ class WaitingProduce:
         replies: dict[TopicPartition, ProducePartitionReply],
         required: dict[TopicPartition, int],
         deadline_ms: int,
+        markers: tuple[tuple[int, TopicPartition, ErrorCode], ...] | None = None,
     ) -> None:
         self.connection = connection
         self.correlation_id = correlation_id
         self.replies = replies
         self.required = required
         self.deadline_ms = deadline_ms
+        self.markers = markers
+
+    def answer(self) -> ProduceReply | WriteTxnMarkersReply:
+        """What it is told now."""
+        if self.markers is None:
+            return ProduceReply(tuple(self.replies.values()))
+        return WriteTxnMarkersReply(
+            tuple([(who, where, error or self.replies[where].error) for who, where, error in self.markers])
+        )
 
 
 class WaitingFetch(NamedTuple):
@@ -90,6 +111,7 @@ class WaitingRoom:
                         tuple(waiting.replies.items()),
                         tuple(waiting.required.items()),
                         max(0, waiting.deadline_ms - now_ms),
+                        waiting.markers,
                     )
                     for waiting in self.produces
                 ]
@@ -102,9 +124,9 @@ class WaitingRoom:
     def thaw(cls, frozen: Frozen, now_ms: int) -> WaitingRoom:
         room = cls()
         produces, fetches, metadata = frozen
-        for connection, correlation_id, replies, required, wait_ms in produces:
+        for connection, correlation_id, replies, required, wait_ms, markers in produces:
             room.produces.append(
-                WaitingProduce(connection, correlation_id, dict(replies), dict(required), now_ms + wait_ms)
+                WaitingProduce(connection, correlation_id, dict(replies), dict(required), now_ms + wait_ms, markers)
             )
         for fields in fetches:
             waiting = WaitingFetch(*_thawed_wait(fields, now_ms))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from eventlog.broker import Broker
 from eventlog.broker.replica import Replica
 from eventlog.controller import Controller
-from eventlog.messages import NO_CONNECTION, CloseConnection, Connection, Disconnected, Envelope, Start
+from eventlog.messages import CONTROLLER, NO_CONNECTION, CloseConnection, Connection, Disconnected, Envelope, Start
 from eventlog.messages.broker_api import (
     FetchPartition,
     FetchPartitionReply,
@@ -90,7 +90,7 @@ class Stage:
     ) -> Any:
         told: list[Any] = []
         self.world.user_inbox = lambda envelope: told.append(envelope.message)
-        self.world.ask_controller(CreateTopicRequest(name, partitions, factor, tuple((topic or {}).items())))
+        self.world.ask(CONTROLLER, CreateTopicRequest(name, partitions, factor, tuple((topic or {}).items())))
         self.run(20)
         (reply,) = told
         return reply

@@ -1,4 +1,4 @@
-"""Who is in sync, how high the high watermark may rise, and who leads next."""
+"""Who is in sync and how high the high watermark may rise; the controller as a broker meets it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from broker_stage import TP, A, B, Stage
 
 from eventlog.controller import Controller
-from eventlog.controller.election import after_fencing, after_unfencing, elect
 from eventlog.errors import ErrorCode
 from eventlog.messages import CONTROLLER, Connection, Envelope
 from eventlog.messages.broker_api import InitProducerIdRequest
@@ -14,7 +13,6 @@ from eventlog.messages.controller_api import (
     AllocateProducerIdsRequest,
     AlterPartitionRequest,
     FenceBrokerRecord,
-    PartitionRecord,
     RegisterBrokerRecord,
     UnfenceBrokerRecord,
 )
@@ -134,7 +132,8 @@ def test_the_last_in_sync_replica_is_waited_for() -> None:
     stage.world.crash(1)
     stage.world.restart(2)
     stage.run(20_000)
-    assert (stage.partition.leader_id, in_sync(stage)) == (-1, (1,))
+    assert (stage.partition.leader_id, in_sync(stage)) == (-1, ())
+    assert stage.partition.eligible_leader_replicas == (1,)
     stage.world.restart(1)
     stage.run(3_000)
     assert stage.partition.leader_id == 1
@@ -169,53 +168,6 @@ def image_of(*alive: int, fenced: tuple[int, ...] = ()) -> MetadataImage:
     for broker_id in fenced:
         image.replay(FenceBrokerRecord(broker_id, 10 + broker_id))
     return image
-
-
-def partition(replicas: tuple[int, ...], members: tuple[int, ...], leader_id: int) -> PartitionRecord:
-    return PartitionRecord(TP, replicas, members, leader_id, 5, 7)
-
-
-@pytest.mark.parametrize(
-    ("members", "leader", "fenced", "alive", "unclean", "after"),
-    [
-        # (leader, members, leader epoch, partition epoch); None: nothing changes
-        ((3, 1, 2), 3, 3, (1, 2), False, (1, (1, 2), 6, 8)),
-        ((3, 1, 2), 3, 2, (1, 3), False, (3, (3, 1), 5, 8)),
-        ((3, 2), 3, 3, (1, 2), False, (2, (2,), 6, 8)),
-        ((3, 2), 3, 1, (2, 3), False, None),
-        ((3,), 3, 3, (1, 2), False, (-1, (3,), 6, 8)),
-        ((3,), 3, 3, (1, 2), True, (1, (1,), 6, 8)),
-        ((3,), 3, 3, (), True, (-1, (3,), 6, 8)),
-        ((3, 2), 3, 3, (1,), False, (-1, (2,), 6, 8)),
-    ],
-)
-def test_what_becomes_of_a_partition_when_a_broker_is_fenced(
-    members: tuple[int, ...], leader: int, fenced: int, alive: tuple[int, ...], unclean: bool, after: object
-) -> None:
-    changed = after_fencing(partition((3, 1, 2), members, leader), fenced, image_of(*alive, fenced=(fenced,)), unclean)
-    assert (None if changed is None else (changed.leader_id, *changed[2:3], *changed[4:])) == after
-
-
-@pytest.mark.parametrize(
-    ("members", "leader", "unclean", "after"),
-    [
-        ((2,), -1, False, (2, (2,), 6, 8)),
-        ((1,), -1, False, None),
-        ((1,), -1, True, (2, (2,), 6, 8)),
-        ((1, 2), 1, False, None),
-    ],
-)
-def test_what_becomes_of_a_partition_when_a_broker_comes_back(
-    members: tuple[int, ...], leader: int, unclean: bool, after: object
-) -> None:
-    changed = after_unfencing(partition((3, 1, 2), members, leader), 2, image_of(2), unclean)
-    assert (None if changed is None else (changed.leader_id, *changed[2:3], *changed[4:])) == after
-    assert after_unfencing(partition((3, 1), (3,), -1), 2, image_of(2), True) is None
-
-
-def test_a_reelection_raises_both_epochs() -> None:
-    again = elect(partition((1, 2), (1, 2), 1), 1)
-    assert (again.leader_id, again.leader_epoch, again.partition_epoch) == (1, 6, 8)
 
 
 # --- the controller -----------------------------------------------------------------------------------------------

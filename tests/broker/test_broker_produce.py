@@ -13,7 +13,7 @@ from eventlog.messages.broker_api import (
     ProducePartitionReply,
     ProduceRequest,
 )
-from eventlog.values import TopicPartition
+from eventlog.values import Record, TopicPartition
 
 NOWHERE = TopicPartition("nowhere", 0)
 
@@ -75,11 +75,12 @@ def test_errors_of_the_log_carry_its_start_and_earlier_ones_do_not() -> None:
     stage.produce(1, A, 1, 0, 3)
     stage.ask(1, DeleteRecordsRequest(((TP, 2),)))
     transactional = batch(A, 1, 3)._replace(attributes=0x10)
+    far_off = batch(A, 1, 3)._replace(max_timestamp_ms=2**50, records=(Record(None, b"v", 2**50),))
     expected = [
         (produce_request(batch(A, 1, 9)), 45, 2),
         (produce_request(batch(A, 0, 3)), 47, 2),
         (produce_request(batch(A, 1, -1)), 87, 2),
-        (produce_request(batch(A, 1, 3)._replace(max_timestamp_ms=2**50)), 32, 2),
+        (produce_request(far_off), 32, 2),
         (produce_request(batch(A, 1, 3, 200)), 10, -1),
         (produce_request(batch(A, 1, 3), acks=9), 21, -1),
         (produce_request(batch(A, 1, 3), to=NOWHERE), 3, -1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from broker_stage import TP, A, B, Stage, batch, fetch_request, produce_request
+from broker_stage import T0, TP, A, B, Stage, batch, fetch_request, produce_request
 
 from eventlog.controller import Controller
 from eventlog.errors import ErrorCode
@@ -52,8 +52,17 @@ def test_an_appended_batch_is_flushed_after_ten_seconds(broker_id: int) -> None:
     assert store_of(stage, broker_id).durable_end_offset == 2
 
 
-def test_an_idle_broker_has_no_timers() -> None:
+def test_an_idle_broker_has_no_timers_but_for_what_grows_too_old() -> None:
     stage = Stage()
+    stage.produce(1, A, 0, 0)
+    stage.run(86_400_000)
+    assert [list(broker.deadlines()) for broker in stage.world.brokers()] == [["retention"]] * 3
+    week_ms = 604_800_000
+    assert all(0 <= broker.deadlines()["retention"] - T0 - week_ms <= 300_000 for broker in stage.world.brokers())
+
+
+def test_an_idle_broker_that_keeps_everything_has_no_timers() -> None:
+    stage = Stage(log_retention_ms=-1)
     stage.produce(1, A, 0, 0)
     stage.run(86_400_000 + 2 * 600_000)
     assert [dict(broker.deadlines()) for broker in stage.world.brokers()] == [{}, {}, {}]
@@ -144,7 +153,7 @@ def test_an_answered_fetch_no_longer_waits() -> None:
 def controller_says(stage: Stage, request: Any) -> Any:
     told: list[Any] = []
     stage.world.user_inbox = lambda envelope: told.append(envelope.message)
-    stage.world.ask_controller(request)
+    stage.world.ask(CONTROLLER, request)
     stage.run(5)
     (reply,) = told
     return reply
@@ -167,14 +176,13 @@ def test_an_election_needs_another_live_member_in_sync() -> None:
 
 
 def test_an_in_sync_member_that_is_down_can_not_be_elected() -> None:
-    stage = Stage(2)
+    stage = Stage(2, eligible_leader_replicas_enable=False)
     stage.world.crash(2)
     stage.run(100)
     stage.world.crash(1)
     stage.run(20_000)
-    assert stage.partition.leader_id == -1
-    (last,) = stage.partition.in_sync_replicas
-    assert int(controller_says(stage, ElectLeaderRequest(TP, last)).error) == 83
+    assert (stage.partition.leader_id, stage.partition.in_sync_replicas) == (-1, (1,))
+    assert int(controller_says(stage, ElectLeaderRequest(TP, 1)).error) == 83
 
 
 def test_a_process_that_registers_before_its_predecessors_session_ended_gives_up_its_roles_first() -> None:

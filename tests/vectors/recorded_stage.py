@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from asker import Asker
+from lying_batches import vector_batch_bytes
+
+from eventlog.codec import decode_records, open_batch
 from eventlog.errors import ErrorCode
-from eventlog.log.marker import marker_batch, marker_of
-from eventlog.log.producer_state import Origin
-from eventlog.messages import NO_CONNECTION, Connection, Disconnected, Envelope, Start
+from eventlog.log.marker import marker_of
+from eventlog.messages import CONTROLLER, Connection
 from eventlog.messages.broker_api import (
     DeleteRecordsRequest,
     DescribeProducersRequest,
@@ -26,6 +29,8 @@ from eventlog.messages.broker_api import (
     ProducePartition,
     ProducePartitionReply,
     ProduceRequest,
+    TxnMarker,
+    WriteTxnMarkersRequest,
 )
 from eventlog.messages.controller_api import CreateTopicRequest
 from eventlog.sim.world import START_MS, World
@@ -48,6 +53,8 @@ LOG_APPEND_TIME = 0x08
 UNSUPPORTED_VERSION = 35
 TIMESTAMP_SINCE_VERSION = {-3: 7}
 """Only a wire has versions: it refuses a special timestamp that the request's version didn't have yet."""
+ZSTD_SINCE_VERSION = 7
+COORDINATED = ("x",)
 UNKNOWN_TOPIC_ID = 100
 """Only a wire knows topic ids (produce from version 13 on): there an unknown topic is this, not error 3."""
 
@@ -58,46 +65,15 @@ def read_scripts(name: str) -> dict[str, dict[str, Any]]:
         return {script["name"]: script for script in map(json.loads, lines)}
 
 
-class Ask(NamedTuple):
-    """To the asker: send this on that connection."""
-
-    connection: Connection
-    correlation_id: int
-    message: Any
-
-
-class Asker:
-    """A machine that sends what it is told and keeps what comes back."""
-
-    name = "asker"
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[Connection, int], Any] = {}
-        self.closed: list[Connection] = []
-
-    def receive(self, envelope: Envelope, now_ms: int) -> list[Envelope]:
-        message = envelope.message
-        if isinstance(message, Ask):
-            connection, correlation_id, wanted = message
-            return [Envelope(self.name, connection.server, connection, correlation_id, wanted)]
-        if isinstance(message, Disconnected):
-            self.closed.append(envelope.connection)
-        elif not isinstance(message, Start):
-            self.answers[(envelope.connection, envelope.correlation_id)] = message
-        return []
-
-    def deadlines(self) -> dict[str, int]:
-        return {}
-
-    def freeze(self, now_ms: int) -> Any:
-        raise NotImplementedError
-
-
 class Stage:
     """A world of one broker with the script's topic, and the symbols of its producer ids."""
 
-    def __init__(self, script: dict[str, Any]) -> None:
+    def __init__(self, script: dict[str, Any], through_bytes: bool = True) -> None:
+        self.through_bytes = through_bytes
         settings = {name: int(value) for name, value in script.get("broker", {}).items()}
+        if any("transactional_id" in step and step["op"] == "produce" for step in script["steps"]):
+            # Which partitions belong to a transaction is its coordinator's business, and there is none here.
+            settings["transaction_partition_verification_enable"] = False
         self.world = World(1, with_settings(BrokerSettings(), settings))
         self.asker = Asker()
         self.world.add(self.asker)
@@ -105,8 +81,8 @@ class Stage:
         self.connection = Connection("asker", "broker-1", "script", 0)
         self.correlation_id = 0
         configs = script["topic"]["configs"]
-        has_markers = any(step["op"] == "write_txn_markers" for step in script["steps"])
-        if "broker" in script or has_markers or configs.get("message.timestamp.type") == "LogAppendTime":
+        by_clock = any(step["op"] in ("write_txn_markers", "restart") for step in script["steps"])
+        if "broker" in script or by_clock or configs.get("message.timestamp.type") == "LogAppendTime":
             # Away from the scripted times, so that the broker's own are told from them and show as None.
             self.world.run_until(START_MS + 2 * NEAR_T0_MS)
         else:
@@ -114,7 +90,7 @@ class Stage:
         overrides = tuple(
             (name.replace(".", "_"), int(value) if value.isdigit() else value) for name, value in configs.items()
         )
-        self.world.ask_controller(CreateTopicRequest(TOPIC, script["topic"]["partitions"], 1, overrides))
+        self.world.ask(CONTROLLER, CreateTopicRequest(TOPIC, script["topic"]["partitions"], 1, overrides))
         self.world.run_until(self.world.now_ms + 20)
 
     # --- asking ---------------------------------------------------------------------------------------------------
@@ -124,8 +100,7 @@ class Stage:
         connection, first = self.connection, self.correlation_id
         self.correlation_id += len(messages)
         for index, message in enumerate(messages):
-            asked = Ask(connection, first + index, message)
-            self.world.inject(Envelope("user", "asker", NO_CONNECTION, 0, asked))
+            self.asker.send(self.world, connection, first + index, message)
         expected = [(connection, first + index) for index in range(len(messages))]
         until_ms = self.world.now_ms + 50
         while any(key not in self.asker.answers for key in expected) and self.world.step(until_ms):
@@ -181,8 +156,13 @@ class Stage:
     def produce_request(self, step: dict[str, Any]) -> ProduceRequest:
         partitions = []
         for entry in step["partitions"]:
-            (batch,) = entry["batches"]
-            partitions.append(ProducePartition(self.place(step, entry), self.batch_of(batch)))
+            if self.through_bytes:
+                made = [vector_batch_bytes(each, self.ids, self.world.now_ms) for each in entry["batches"]]
+                batch = open_batch(b"".join(made), allows_zstd=step["version"] >= ZSTD_SINCE_VERSION)
+            else:
+                (described,) = entry["batches"]
+                batch = self.batch_of(described)
+            partitions.append(ProducePartition(self.place(step, entry), batch))
         timeout_ms = step.get("timeout_ms", 15_000)
         return ProduceRequest(step["acks"], timeout_ms, tuple(partitions), step.get("transactional_id"))
 
@@ -229,13 +209,30 @@ class Stage:
             shown["topic"] = topic
         if version >= 5:
             shown["log_start_offset"] = reply.log_start_offset
+        if reply.record_errors and version >= 8:
+            shown["record_errors"] = list(reply.record_errors)
         if reply.log_append_time_ms != -1:
             shown["log_append_time"] = self.shown_time(reply.log_append_time_ms)
         return shown
 
+    def on_restart(self, step: dict[str, Any]) -> None:
+        """Stop the one broker, in order or not, start it again, and wait until it leads."""
+        if step["how"] == "clean":
+            self.world.shut_down(1)
+            self.world.run_until(self.world.now_ms + 50)
+        else:
+            self.world.crash(1)
+        assert self.world.find_broker(1) is None
+        self.world.run_until(self.world.now_ms + 12_000)
+        self.world.restart(1)
+        self.world.run_until(self.world.now_ms + 2_000)
+        self.connection = self.connection._replace(number=self.connection.number + 1)
+
     def on_init_producer_id(self, step: dict[str, Any]) -> Any:
+        # The one thing that is asked here of a transaction's coordinator, any broker can do: give out a new id.
+        transactional_id = None if step["transactional_id"] in COORDINATED else step["transactional_id"]
         request = InitProducerIdRequest(
-            step["transactional_id"], step.get("timeout_ms", 60_000), self.id_of(step.get("producer", -1)),
+            transactional_id, step.get("timeout_ms", 60_000), self.id_of(step.get("producer", -1)),
             step.get("epoch", -1),
         )  # fmt: skip
         (reply,) = self.ask(request)
@@ -290,9 +287,10 @@ class Stage:
             kind = "commit" if marker.is_commit else "abort"
             return {**shown, "control": kind, "coordinator_epoch": marker.coordinator_epoch}
         shown["timestamp"] = self.shown_time(batch.max_timestamp_ms)
-        shown["values"] = [record.value.decode().rstrip(".") for record in batch.records]
-        if any(record.key is not None for record in batch.records):
-            shown["keys"] = [None if record.key is None else record.key.decode() for record in batch.records]
+        records = decode_records(batch)
+        shown["values"] = [record.value.decode().rstrip(".") for record in records]
+        if any(record.key is not None for record in records):
+            shown["keys"] = [None if record.key is None else record.key.decode() for record in records]
         for name, bits in COMPRESSIONS.items():
             if bits and batch.attributes & 7 == bits:
                 shown["compression"] = name
@@ -373,24 +371,22 @@ class Stage:
         return sorted(shown, key=_by_place)
 
     def on_write_txn_markers(self, step: dict[str, Any]) -> Any:
-        """No message carries markers yet: they are appended to the leader's log as a coordinator's request would be."""
-        (broker,) = self.world.brokers()
-        shown = []
-        for marker in step["markers"]:
-            made = marker_batch(
-                self.id_of(marker["producer"]), marker["epoch"], marker["commit"], marker["coordinator_epoch"],
-                self.world.now_ms,
-            )  # fmt: skip
-            for partition in marker["partitions"]:
-                replica = broker.replicas[TopicPartition(TOPIC, partition)]
-                leadership = replica.leadership
-                assert leadership is not None
-                result = replica.log.append_as_leader(
-                    made, leadership.leader_epoch, self.world.now_ms, Origin.COORDINATOR
-                )
-                leadership.advance_high_watermark(1, broker.image, 0, self.world.now_ms)
-                shown.append({"producer": marker["producer"], "partition": partition, "error": int(result.error)})
-        return shown
+        markers = tuple(
+            TxnMarker(
+                self.id_of(marker["producer"]),
+                marker["epoch"],
+                marker["commit"],
+                marker["coordinator_epoch"],
+                tuple(TopicPartition(TOPIC, partition) for partition in marker["partitions"]),
+                marker.get("transaction_version", 0),
+            )
+            for marker in step["markers"]
+        )
+        (reply,) = self.ask(WriteTxnMarkersRequest(markers))
+        return [
+            {"producer": self.symbol_of(who), "partition": where.partition, "error": int(error)}
+            for who, where, error in reply.partitions
+        ]
 
 
 def _shown_place(where: TopicPartition) -> dict[str, Any]:

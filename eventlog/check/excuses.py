@@ -1,30 +1,28 @@
-"""Why it happened: the causes of copies and of broken order, and the excuses of losses, computed from the rows."""
+"""Why a record stands where it should not: the causes of copies and of broken order, computed from the rows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventlog.check.history import Fault, LeaderChanged, LogBatch, TailLost
-from eventlog.check.index import FinalLog, Index
+from eventlog.check.final import FinalLog
+from eventlog.check.history import Acked, Fault, Forgot, LogBatch
+from eventlog.check.index import Index
 from eventlog.check.promises import (
     BROKEN,
-    EVERY_COPY_LOST,
+    EFFECTS_OF,
     EXCUSED,
+    EXPIRED,
+    FORGETS,
     IDEMPOTENT_WRITERS,
-    LEADER_MOVED,
-    LOG_START_MOVED,
-    NOBODY_PROMISED_ACKS_0,
+    LATE_COPY,
+    LIBRDKAFKA,
+    MEMORY_LOST,
     NOBODY_PROMISED_ORDER,
     NOT_PROMISED,
     ONE_BATCH_MEMORY,
     UNKNOWN_PRODUCER,
-    WATERMARK_BEHIND,
 )
 from eventlog.values import TopicPartition
-
-_MEMORY_LOST = "the broker that judged the retry had lost its memory of all but the newest batch"
-_OUT_OF_REACH = ("crash", "crash_losing_tail", "pause", "isolate", "cut", "cut_one_way")
-_RESTARTS = ("crash", "crash_losing_tail", "restart")
 
 
 class Cause(NamedTuple):
@@ -47,6 +45,11 @@ def is_start(index: Index, base_sequence: int) -> bool:
     return base_sequence == 0 or (index.run is not None and base_sequence == index.run.initial_sequence)
 
 
+def takes_any_first(index: Index) -> bool:
+    """True when a broker takes any first sequence from a producer it does not know, as Kafka does."""
+    return index.run is None or index.run.unknown_producer_first_sequence != "zero"
+
+
 def first_batches(index: Index) -> dict[tuple[TopicPartition, int], LogBatch]:
     """The first committed batch of every producer_id in every partition, by (partition, producer_id)."""
     firsts: dict[tuple[TopicPartition, int], LogBatch] = {}
@@ -55,6 +58,42 @@ def first_batches(index: Index) -> dict[tuple[TopicPartition, int], LogBatch]:
             if batch[2] >= 0 and batch[4] >= 0:
                 firsts.setdefault((name, batch[2]), batch)
     return firsts
+
+
+def is_before_an_unknowns_first(index: Index, name: TopicPartition, row: Acked) -> bool:
+    """True when the partition's first batch of this producer epoch begins above the start, and behind `row`'s batch.
+
+    The broker took that one as an unknown producer's first, so `row`'s was refused and can't be written any more.
+    """
+    first = index.memo(first_batches).get((name, row.producer_id))
+    return (
+        first is not None
+        and first[3] == row.producer_epoch
+        and not is_start(index, first[4])
+        and 0 <= row.base_sequence < first[4]
+        and takes_any_first(index)
+        and index.finals[name].log.log_start_offset <= 0
+    )
+
+
+def leaders_by_epoch(index: Index) -> dict[tuple[str, int, int], int]:
+    """Who led, by (topic, partition, leader_epoch)."""
+    return {(row.topic, row.partition, row.leader_epoch): row.leader for row in index.leader_rows if row.leader >= 0}
+
+
+def was_forgotten(index: Index, name: TopicPartition, earlier: LogBatch, later: LogBatch) -> bool:
+    """True when the broker that took `later` had forgotten its producer, for its age, since `earlier` was written."""
+    for row in index.forgot_rows:
+        if row.why != "expired" or (row.topic, row.partition) != name or later[2] not in row.producer_ids:
+            continue
+        if row.broker != index.memo(leaders_by_epoch).get((*name, later[1]), row.broker):
+            continue
+        if row.log_end_offset >= 0:
+            if earlier[0] < row.log_end_offset <= later[0]:
+                return True
+        elif not later[5] or index.position(row) <= index.span(later[5][0])[1]:
+            return True
+    return False
 
 
 def writing_cause(index: Index, number: int, earlier: Place, later: Place) -> Cause:
@@ -73,6 +112,8 @@ def writing_cause(index: Index, number: int, earlier: Place, later: Place) -> Ca
         return Cause(BROKEN, "one was written with a producer id, the other without")
     if earlier.final is not later.final:
         return Cause(BROKEN, "the client wrote the record to two partitions")
+    if first_id == second_id and was_forgotten(index, later.final.name, earlier.batch, later.batch):
+        return Cause(EXCUSED, EXPIRED)
     if first_id == second_id and first_epoch == second_epoch:
         who = f"(producer_id {first_id}, epoch {first_epoch}, sequence {second_sequence})"
         if first_sequence == second_sequence:
@@ -90,119 +131,37 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
     first_id, first_epoch = earlier.batch[2], earlier.batch[3]
     first = index.memo(first_batches).get((earlier.final.name, first_id))
     if first is not None and first[3] == first_epoch and not is_start(index, first[4]):
-        if earlier.final.log.log_start_offset <= 0:
+        if earlier.final.log.log_start_offset <= 0 and takes_any_first(index):
             return Cause(EXCUSED, UNKNOWN_PRODUCER)
     begun, ended = index.span(number)
+    if index.run is not None and index.run.client == LIBRDKAFKA and _gave_up_before(index, number, begun, ended):
+        return Cause(EXCUSED, LATE_COPY)
     for place in index.memo(_restarts):
         if begun <= place <= ended:
             if index.run is not None and index.run.producer_snapshot_batches == 1:
                 return Cause(EXCUSED, ONE_BATCH_MEMORY)
-            return Cause(BROKEN, _MEMORY_LOST)
+            return Cause(BROKEN, MEMORY_LOST)
     if first_id == later.batch[2]:
         return Cause(BROKEN, f"the client raised its epoch from {first_epoch} to {later.batch[3]} and wrote again")
     return Cause(BROKEN, f"the client took a new producer id ({later.batch[2]} after {first_id}) and wrote again")
 
 
-def loss_cause(index: Index, name: TopicPartition, offset: int, number: int) -> Cause:
-    """Why an acknowledged record is not where it was: `offset` -1 when nobody knows where that is."""
-    run, final = index.run, index.finals[name]
-    begun = index.position(index.sent.get(number))
-    if offset < 0 < final.log.log_start_offset:
-        return Cause(EXCUSED, LOG_START_MOVED)
-    if run is not None and run.acks == 0:
-        return Cause(NOT_PROMISED, NOBODY_PROMISED_ACKS_0)
-    if (final.beyond.get(offset) == number) if offset >= 0 else (number in final.beyond.values()):
-        return Cause(EXCUSED, WATERMARK_BEHIND)
-    if run is not None and run.acks == 1 and _leader_moved(index, name, offset, begun):
-        return Cause(EXCUSED, LEADER_MOVED)
-    if every_copy_lost(index, name, offset, begun):
-        return Cause(EXCUSED, EVERY_COPY_LOST)
-    return Cause(BROKEN, "in-sync replicas that held it did not lose it, and yet it is gone")
-
-
-def read_cause(index: Index, name: TopicPartition, offset: int, number: int) -> Cause:
-    """Why a record that a reader got is not there: it was committed, so the number of acks is no excuse."""
-    if index.finals[name].beyond.get(offset) == number:
-        return Cause(EXCUSED, WATERMARK_BEHIND)
-    if every_copy_lost(index, name, offset, index.position(index.sent.get(number))):
-        return Cause(EXCUSED, EVERY_COPY_LOST)
-    return Cause(BROKEN, "a reader got what was not committed, or what was committed is gone")
-
-
-def _turns(index: Index) -> dict[tuple[str, int], list[tuple[int, LeaderChanged | TailLost]]]:
-    """What decides over losses, by partition: changes of leaders and in-sync replicas, and lost tails."""
-    found: dict[tuple[str, int], list[tuple[int, LeaderChanged | TailLost]]] = {}
-    for place, row in index.interruptions():
-        if type(row) is LeaderChanged or type(row) is TailLost:
-            found.setdefault((row.topic, row.partition), []).append((place, row))
-    return found
-
-
-def _restarts(index: Index) -> list[int]:
-    """The places at which a broker crashed or was restarted."""
-    return [place for place, row in index.interruptions() if type(row) is Fault and row.fault in _RESTARTS]
-
-
-def every_copy_lost(index: Index, name: TopicPartition, offset: int, begun: int) -> bool:
-    """True when crashes took a record from every in-sync replica that held it, from place `begun` on.
-
-    Followed through the rows: the holders are the in-sync replicas; one that loses its tail holds no more; one that
-    joins the in-sync replicas holds what a holder among them has. Losing the last holder to a crash is the excuse, and
-    so is it when those that still hold it die and leave only such in sync as lost it in a crash (the last one stays in
-    sync, whatever it lost). Losing it because one without the record was elected, or stayed in sync, is not.
-    """
-    in_sync = dict.fromkeys(index.logs.get(name, {}))
-    robbed: dict[int, None] = {}
-    holders: dict[int, None] | None = None
-    for place, row in index.memo(_turns).get(name, ()):
-        if type(row) is LeaderChanged:
-            joined = dict.fromkeys(row.in_sync_replicas)
-            if place >= begun:
-                known = in_sync if holders is None else holders
-                kept = {broker: None for broker in joined if broker in known}
-                if not kept:
-                    return bool(joined) and (
-                        all(broker in robbed for broker in joined)
-                        and all(_was_struck(index, broker, place) for broker in known)
-                    )
-                holders = kept | {broker: None for broker in joined if broker not in in_sync}
-            in_sync = joined
-        elif type(row) is TailLost and place >= begun:
-            if offset < 0 or row.from_offset <= offset < row.to_offset:
-                holders = dict(in_sync) if holders is None else holders
-                robbed[row.broker] = None
-                if holders.pop(row.broker, 0) is None and not holders:
+def _gave_up_before(index: Index, number: int, begun: int, ended: int) -> bool:
+    """True when, while a send was under way, an earlier one of its producer and partition was given up unanswered."""
+    sent, end = index.sent.get(number), index.acked.get(number) or index.failed.get(number)
+    for row in index.failed_rows:
+        if row.may_be_written and row is not end and begun <= index.position(row) <= ended:
+            if sent is not None and row.producer == sent.producer and any(0 <= n < number for n in row.send_numbers):
+                if end is None or (row.topic, row.partition) == (end.topic, end.partition):
                     return True
     return False
 
 
-def _was_struck(index: Index, broker: int, before: int) -> bool:
-    """True when a fault had put this broker out of reach before the place `before`."""
-    return any(place < before for place in index.memo(_strikes).get(broker, ()))
-
-
-def _strikes(index: Index) -> dict[int, list[int]]:
-    """The places at which a broker died, stood still, or was cut off, by broker."""
-    found: dict[int, list[int]] = {}
-    for place, row in index.interruptions():
-        if type(row) is Fault and row.fault in _OUT_OF_REACH:
-            for name in row.target.replace("<>", ">").split(">"):
-                number = name.removeprefix("broker-")
-                if number.isdecimal():
-                    found.setdefault(int(number), []).append(place)
-    return found
-
-
-def _leader_moved(index: Index, name: TopicPartition, offset: int, begun: int) -> bool:
-    """True when, from place `begun` on, another leader came or the leader lost the record in a crash."""
-    leader: tuple[int, int] | None = None
-    for place, row in index.memo(_turns).get(name, ()):
-        if type(row) is LeaderChanged:
-            if place >= begun and leader is not None and (row.leader, row.leader_epoch) != leader:
-                return True
-            leader = (row.leader, row.leader_epoch)
-        elif type(row) is TailLost and place >= begun:
-            lost = offset < 0 or row.from_offset <= offset < row.to_offset
-            if lost and (leader is None or leader[0] == row.broker):
-                return True
-    return False
+def _restarts(index: Index) -> list[int]:
+    """The places at which a broker was restarted, or told what it had forgotten by that."""
+    return [
+        place
+        for place, row in index.interruptions()
+        if (type(row) is Fault and (row.fault == "restart" or FORGETS in EFFECTS_OF.get(row.fault, ())))
+        or (type(row) is Forgot and row.why != "expired")
+    ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from sys import intern
 from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
 FORMAT = 1
@@ -31,6 +32,8 @@ class Run(NamedTuple):
 
     `initial_sequence` is where the sequences of a producer epoch begin. `producer_snapshot_batches` is how many batches
     of a producer a broker still remembers after a restart: 1 as Kafka does it, 5 when nothing is forgotten.
+    `unknown_producer_first_sequence` is what a broker takes first from a producer it does not know: `any`, or `zero`.
+    `client` is whose rules the producers follow: `java` or `librdkafka`; empty when nobody said.
     """
 
     format: int
@@ -42,6 +45,8 @@ class Run(NamedTuple):
     literal: str
     initial_sequence: int = 0
     producer_snapshot_batches: int = 5
+    unknown_producer_first_sequence: str = "any"
+    client: str = ""
 
 
 class Sent(NamedTuple):
@@ -55,7 +60,10 @@ class Sent(NamedTuple):
 
 
 class Acked(NamedTuple):
-    """A batch was acknowledged: record i is at base_offset+i. `base_offset` -1: written, but nobody knows where."""
+    """A batch was acknowledged: record i is at base_offset+i. `base_offset` -1: written, but nobody knows where.
+
+    `is_implied`: no answer says so; a later batch succeeded, so the client took this one for written (librdkafka).
+    """
 
     at_ms: int
     producer: str
@@ -67,6 +75,7 @@ class Acked(NamedTuple):
     producer_epoch: int
     base_sequence: int
     attempts: int
+    is_implied: bool = False
 
 
 class Failed(NamedTuple):
@@ -80,6 +89,25 @@ class Failed(NamedTuple):
     error: str
     may_be_written: bool
     attempts: int
+
+
+class Refused(NamedTuple):
+    """A leader refused a batch for its producer's sake; `error` is the code's name, `log_end_offset` its log's end then.
+
+    Only codes about sequences and producer epochs: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, and the two
+    that no broker gives any more, UNKNOWN_PRODUCER_ID and DUPLICATE_SEQUENCE_NUMBER.
+    """
+
+    at_ms: int
+    broker: int
+    topic: str
+    partition: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    record_count: int
+    error: str
+    log_end_offset: int
 
 
 class Assigned(NamedTuple):
@@ -113,7 +141,10 @@ class Fault(NamedTuple):
 
 
 class LeaderChanged(NamedTuple):
-    """The controller made a leader (-1: none) or changed the in-sync replicas."""
+    """The controller made a leader (-1: none) or changed the in-sync replicas.
+
+    `eligible_leader_replicas` are those out of sync that may lead all the same: they hold whatever is committed (KIP-966).
+    """
 
     at_ms: int
     topic: str
@@ -121,6 +152,7 @@ class LeaderChanged(NamedTuple):
     leader: int
     leader_epoch: int
     in_sync_replicas: tuple[int, ...]
+    eligible_leader_replicas: tuple[int, ...] = ()
 
 
 class Truncated(NamedTuple):
@@ -136,6 +168,34 @@ class Truncated(NamedTuple):
 
 class TailLost(NamedTuple):
     """A crash lost what was not flushed: the offsets from `from_offset` up to, not including, `to_offset`."""
+
+    at_ms: int
+    broker: int
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+
+
+class Forgot(NamedTuple):
+    """A replica's memory of producers became poorer than its log is.
+
+    `why`: `restart` (of every producer only the newest batch is known), `snapshot` (an old snapshot was loaded, or none),
+    `expired` (`producer_ids` were idle too long: from now on they are unknown). `log_end_offset` is the replica's then,
+    -1 when not known: what lies below it is what was forgotten.
+    """
+
+    at_ms: int
+    broker: int
+    topic: str
+    partition: int
+    why: str
+    producer_ids: tuple[int, ...] = ()
+    log_end_offset: int = -1
+
+
+class LogStartMoved(NamedTuple):
+    """A replica deleted its oldest records: those from `from_offset` up to, not including, `to_offset`."""
 
     at_ms: int
     broker: int
@@ -167,15 +227,60 @@ class End(NamedTuple):
 
 
 Row: TypeAlias = (
-    Run | Sent | Acked | Failed | Assigned | Read | Fault | LeaderChanged | Truncated | TailLost | Log | End
+    Run
+    | Sent
+    | Acked
+    | Failed
+    | Refused
+    | Assigned
+    | Read
+    | Fault
+    | LeaderChanged
+    | Truncated
+    | TailLost
+    | Forgot
+    | LogStartMoved
+    | Log
+    | End
 )
 AnyRow = TypeVar(
-    "AnyRow", Run, Sent, Acked, Failed, Assigned, Read, Fault, LeaderChanged, Truncated, TailLost, Log, End
+    "AnyRow",
+    Run,
+    Sent,
+    Acked,
+    Failed,
+    Refused,
+    Assigned,
+    Read,
+    Fault,
+    LeaderChanged,
+    Truncated,
+    TailLost,
+    Forgot,
+    LogStartMoved,
+    Log,
+    End,
 )
 
 ROW_KINDS: dict[str, type[Row]] = {
     kind.__name__: kind
-    for kind in (Run, Sent, Acked, Failed, Assigned, Read, Fault, LeaderChanged, Truncated, TailLost, Log, End)
+    for kind in (
+        Run,
+        Sent,
+        Acked,
+        Failed,
+        Refused,
+        Assigned,
+        Read,
+        Fault,
+        LeaderChanged,
+        Truncated,
+        TailLost,
+        Forgot,
+        LogStartMoved,
+        Log,
+        End,
+    )
 }
 """Every kind of row by the name that stands in the field `row`."""
 
@@ -256,7 +361,7 @@ def _int(value: object) -> int:
 def _str(value: object) -> str:
     if type(value) is not str:
         raise _UnfitError("a text")
-    return value
+    return intern(value)  # the same few names stand in every row
 
 
 def _bool(value: object) -> bool:

@@ -7,8 +7,11 @@ of records; what only a finding needs (positions of rows, what struck between tw
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any, TypeAlias
 
+from eventlog.check.final import FinalLog
 from eventlog.check.history import (
     FORMAT,
     Acked,
@@ -16,13 +19,15 @@ from eventlog.check.history import (
     End,
     Failed,
     Fault,
+    Forgot,
     History,
     LeaderChanged,
     Log,
     LogBatch,
+    LogStartMoved,
     Problem,
     Read,
-    ReadRecord,
+    Refused,
     Row,
     Run,
     Sent,
@@ -34,85 +39,11 @@ from eventlog.values import FAULTS, TopicPartition
 
 MOST_FAULTS_SHOWN = 8
 _ENDING_EVENTS = ("heal", "restart", "resume")
+_READER = itemgetter(1, 2, 3)
+_PARTITION = itemgetter(2, 3)
 
-
-def is_control(batch: LogBatch) -> bool:
-    """True for a marker: it takes an offset, but it is nobody's record."""
-    return batch[2] >= 0 and batch[4] < 0
-
-
-class FinalLog:
-    """The committed part of the log that counts for one partition: from log_start_offset up to the high_watermark.
-
-    `batches` are those that begin below the high_watermark, markers included. `offsets`, `numbers` (send numbers) and
-    `records` run in parallel over the records without markers, in the log's order; `index_at` gives the place of an
-    offset in them (the last one, should a broken log hold an offset twice). `beyond` has the send numbers of the
-    records above the high_watermark by offset.
-    """
-
-    __slots__ = (
-        "_holders",
-        "batches",
-        "beyond",
-        "index_at",
-        "is_rising",
-        "log",
-        "name",
-        "numbers",
-        "offsets",
-        "records",
-    )
-
-    def __init__(self, name: TopicPartition, log: Log) -> None:
-        self.name = name
-        self.log = log
-        low, high = log.log_start_offset, log.high_watermark
-        self.batches: list[LogBatch] = []
-        self.beyond: dict[int, int] = {}
-        offsets: list[int] = []
-        numbers: list[int] = []
-        epochs: list[int] = []
-        for batch in log.batches:
-            base_offset, leader_epoch, _, _, _, sends = batch
-            end_offset = base_offset + len(sends)
-            if base_offset < high:
-                self.batches.append(batch)
-            if is_control(batch):
-                continue
-            if end_offset > high:
-                self.beyond.update(zip(range(base_offset, end_offset), sends, strict=True))
-            if low <= base_offset and end_offset <= high:
-                offsets.extend(range(base_offset, end_offset))
-                numbers.extend(sends)
-                epochs.extend([leader_epoch] * len(sends))
-            elif base_offset < high and end_offset > low:  # only a part of it counts
-                for offset, number in enumerate(sends, base_offset):
-                    if low <= offset < high:
-                        offsets.append(offset)
-                        numbers.append(number)
-                        epochs.append(leader_epoch)
-        self.offsets = offsets
-        self.numbers = numbers
-        self.records: tuple[ReadRecord, ...] = tuple(zip(offsets, epochs, numbers, strict=True))
-        self.index_at: dict[int, int] = dict(zip(offsets, range(len(offsets)), strict=True))
-        self._holders: list[LogBatch] = []
-        self.is_rising = len(self.index_at) == len(offsets) and offsets == sorted(offsets)
-        """False only in a broken log; the short ways through a log are open only when it is true."""
-
-    def number_at(self, offset: int) -> int | None:
-        """The send number of the committed record at `offset`; None when there is no such record."""
-        index = self.index_at.get(offset)
-        return None if index is None else self.numbers[index]
-
-    def batch_of(self, place: int) -> LogBatch:
-        """The batch that holds the record at a place in `offsets`. O(records) the first time."""
-        if not self._holders:
-            low, high = self.log.log_start_offset, self.log.high_watermark
-            for batch in self.batches:
-                if not is_control(batch):
-                    held = min(batch[0] + len(batch[5]), high) - max(batch[0], low)
-                    self._holders.extend([batch] * held)
-        return self._holders[place]
+Reader: TypeAlias = tuple[str, str, int]
+"""(consumer, topic, partition)."""
 
 
 class Index:
@@ -129,6 +60,7 @@ class Index:
         "failed",
         "failed_rows",
         "finals",
+        "forgot_rows",
         "has_kind",
         "in_log",
         "leader_rows",
@@ -137,11 +69,13 @@ class Index:
         "notes",
         "numbered_in_log",
         "problems",
-        "reading",
+        "readers",
+        "refused_rows",
         "rows",
         "run",
         "sent",
         "sent_count",
+        "unnumbered_acks",
         "without_log",
     )
 
@@ -163,8 +97,10 @@ class Index:
         logs: list[Log] = []
         self.acked_rows: list[Acked] = []
         self.failed_rows: list[Failed] = []
-        self.reading: list[Assigned | Read] = []
-        """Assigned and Read rows in one list, because their order is what readers are judged by."""
+        reading: list[Assigned | Read] = []
+        self.refused_rows: list[Refused] = []
+        self.forgot_rows: list[Forgot] = []
+        moved: list[LogStartMoved] = []
         self.movements: list[LeaderChanged | TailLost | Truncated] = []
         self.leader_rows: list[LeaderChanged] = []
         put: dict[type, Callable[[Any], None]] = {
@@ -172,21 +108,25 @@ class Index:
             Sent: sents.append,
             Acked: self.acked_rows.append,
             Failed: self.failed_rows.append,
-            Assigned: self.reading.append,
-            Read: self.reading.append,
+            Refused: self.refused_rows.append,
+            Assigned: reading.append,
+            Read: reading.append,
             Fault: faults.append,
             LeaderChanged: self.movements.append,
             Truncated: self.movements.append,
             TailLost: self.movements.append,
+            Forgot: self.forgot_rows.append,
+            LogStartMoved: moved.append,
             Log: logs.append,
             End: ends.append,
         }
         rows = history.rows
-        ended = [position for position, kind in enumerate(map(type, rows)) if kind is End]
-        if ended and ended[0] + 1 < len(rows):
-            text = f"{len(rows) - ended[0] - 1} rows after End"
-            self.problems.append(Problem(history.line_number(ended[0] + 1), text, "End to be the last"))
-            rows = rows[: ended[0] + 1]
+        kinds = list(map(type, rows))
+        ended = kinds.index(End) + 1 if End in kinds else len(rows)
+        if ended < len(rows):
+            text = f"{len(rows) - ended} rows after End"
+            self.problems.append(Problem(history.line_number(ended), text, "End to be the last"))
+            rows = rows[:ended]
         try:
             for row in rows:
                 put[type(row)](row)
@@ -204,10 +144,18 @@ class Index:
             self.logs.setdefault(TopicPartition(log.topic, log.partition), {})[log.broker] = log
         self.sent_count = len(sents)
         self.has_kind = {kind.__name__: bool(getattr(append, "__self__", ())) for kind, append in put.items()}
-        self.has_kind["Read"] = any(type(row) is Read for row in self.reading)
+        self.has_kind["Read"] = any(type(row) is Read for row in reading)
         self.has_kind["LeaderChanged"] = bool(self.leader_rows)
-        self.sent: dict[int, Sent] = {row[2]: row for row in sents}
-        self._note_structure(history, runs, [row[2] for row in sents], faults)
+        numbers = [row[2] for row in sents]
+        self.sent: dict[int, Sent] = dict(zip(numbers, sents, strict=True))
+        self.readers: dict[Reader, list[Any]] = {}
+        """Assigned and Read rows together, because their order is what a reader is judged by."""
+        for reader, row in zip(map(_READER, reading), reading, strict=True):
+            if reader in self.readers:
+                self.readers[reader].append(row)
+            else:
+                self.readers[reader] = [row]
+        self._note_structure(history, runs, numbers, faults)
 
     def _note_structure(self, history: History, runs: list[Run], numbers: list[int], faults: list[Fault]) -> None:
         """Rows that can be read but don't fit together."""
@@ -246,31 +194,41 @@ class Index:
         self.numbered_in_log: dict[int, TopicPartition] = {}
         """Send number to the partition it was found in; one of them, should it stand in several."""
         for name, log in self.finals.items():
-            self.numbered_in_log.update(dict.fromkeys(log.numbers, name))
+            where = dict.fromkeys(log.numbers, name)
+            if self.numbered_in_log:
+                self.numbered_in_log.update(where)
+            else:
+                self.numbered_in_log = where
         _drop_unnumbered(self.numbered_in_log)
-        touched = dict.fromkeys([row[2:4] for row in self.acked_rows])
-        touched.update(dict.fromkeys([read[2:4] for read in self.reading]))
+        touched = dict.fromkeys(map(_PARTITION, self.acked_rows))
+        touched.update(dict.fromkeys([reader[1:] for reader in self.readers]))
         self.without_log = [TopicPartition(*name) for name in touched if TopicPartition(*name) not in self.finals]
         for name in self.without_log:
             self.notes.append(f"{name}: no Log row, so what happened there can't be checked against a log.")
 
     def _take_ends(self) -> None:
         """Which row ended each numbered send: the first Acked and the first Failed, and all that came too many."""
-        self.acked: dict[int, Acked] = {}
         self.failed: dict[int, Failed] = {}
         self.double_ends: dict[int, list[Acked | Failed]] = {}
         doubled: dict[int, None] = {}
-        for acked in self.acked_rows:
-            numbers = acked[5]
-            fresh = dict.fromkeys(numbers, acked)
-            if len(fresh) == len(numbers) and self.acked.keys().isdisjoint(fresh):
-                self.acked.update(fresh)
-                continue
-            for number in numbers:
-                if number in self.acked and number >= 0:
-                    doubled[number] = None
-                else:
-                    self.acked[number] = acked
+        batches = [row[5] for row in self.acked_rows]
+        owners = chain.from_iterable(map(repeat, self.acked_rows, map(len, batches)))
+        numbers = list(chain.from_iterable(batches))
+        self.acked: dict[int, Acked] = dict(zip(numbers, owners, strict=True))
+        self.unnumbered_acks: dict[tuple[str, int, int, int, int], list[Acked]] = {}
+        """Acknowledgements of records without numbers, by (topic, partition, producer_id, producer_epoch, sequence)."""
+        if numbers and min(numbers) < 0:
+            for acked in self.acked_rows:
+                if acked[6] >= 0 and acked[8] >= 0 and acked[5] and max(acked[5]) < 0:
+                    self.unnumbered_acks.setdefault((*acked[2:4], *acked[6:9]), []).append(acked)
+        if len(self.acked) != len(numbers):
+            self.acked = {}
+            for acked in self.acked_rows:
+                for number in acked.send_numbers:
+                    if number not in self.acked:
+                        self.acked[number] = acked
+                    elif number >= 0:
+                        doubled[number] = None
         for failed in self.failed_rows:
             for number in failed[4]:
                 if number in self.failed or number in self.acked:
@@ -310,9 +268,9 @@ class Index:
         return self._positions.get(id(row), default)
 
     def interruptions(self) -> list[tuple[int, Row]]:
-        """Everything that is neither a send nor a read nor a log: faults, leaders, losses; with their places."""
+        """Everything but sends, their ends, reads and logs: faults, leaders, losses, forgetting; with their places."""
         if self._interruptions is None:
-            kinds = (Fault, LeaderChanged, Truncated, TailLost)
+            kinds = (Fault, LeaderChanged, Truncated, TailLost, Forgot, LogStartMoved)
             self._interruptions = [(place, row) for place, row in enumerate(self.rows) if type(row) in kinds]
         return self._interruptions
 
@@ -367,3 +325,18 @@ def log_witness(log: Log, *batches: LogBatch) -> dict[str, Any]:
 def seen(*rows: Row | dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
     """Rows as a finding's witness; what is None is left out."""
     return tuple(row if isinstance(row, dict) else as_dict(row) for row in rows if row is not None)
+
+
+def what_is_at(final: FinalLog, offset: int) -> str:
+    """What the committed log holds at `offset`, in words."""
+    place = final.index_at.get(offset)
+    if place is None:
+        return "nothing"
+    return f"record {final.numbers[place]} (leader_epoch {final.leader_epochs[place]})"
+
+
+def around(final: FinalLog, offset: int) -> dict[str, object]:
+    """The final log as a witness: the batch at `offset`, if there is one."""
+    place = final.index_at.get(offset)
+    batches = (final.batch_of(place),) if place is not None else ()
+    return log_witness(final.log, *batches)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eventlog.check import ends, logs
+from eventlog.check import ends, logs, readers, recovery, refusals, replicas
 from eventlog.check.history import History
 from eventlog.check.index import Index
 from eventlog.check.promises import BROKEN, NEEDS, PROMISES, not_promised
@@ -20,21 +20,23 @@ CHECKS: dict[str, Callable[[Index], Outcome]] = {
     "H3": logs.order,
     "H4": logs.no_gap,
     "H5": ends.nothing_lost,
-    "H6": ends.no_dirty_read,
-    "H7": logs.replicas_agree,
-    "H8": logs.one_leader,
+    "H6": readers.no_dirty_read,
+    "H7": replicas.replicas_agree,
+    "H8": replicas.one_leader,
     "H9": logs.fencing,
-    "H11": logs.whole_batches,
-    "H13": ends.it_recovers,
-    "I3": logs.marks_in_order,
-    "I5": logs.logs_match,
+    "H11": replicas.whole_batches,
+    "H13": recovery.it_recovers,
+    "H14": refusals.no_false_refusal,
+    "I3": replicas.marks_in_order,
+    "I5": replicas.logs_match,
     "I11": logs.no_sequence_twice,
     "I33": ends.one_end,
     "G1a": ends.no_failed_write,
     "A1": ends.true_offset,
     "A2": ends.sent_before,
-    "R1": ends.forward,
-    "R2": ends.no_skip,
+    "A3": ends.true_success,
+    "R1": readers.forward,
+    "R2": readers.no_skip,
 }
 """The check of every promise, by the promise's id."""
 
@@ -68,15 +70,15 @@ def judge(history: History) -> Verdict:
 
 def _counts(index: Index) -> Counts:
     acked, failed = index.acked, index.failed
-    unknown = 0
-    if any(row[4] < 0 for row in index.acked_rows):
-        unknown = sum(row.base_offset < 0 for row in acked.values())
+    # A look at the rows first: there are fewer of them than records, and mostly none is without an offset.
+    without_offset = sum(row[4] < 0 for row in index.acked_rows)
+    unknown = sum(row.base_offset < 0 for row in acked.values()) if without_offset else 0
     extra = index.memo(logs.copies)
     return Counts(
         sent=len(index.sent),
         acknowledged=len(acked),
         failed=len(failed),
-        unresolved=len([number for number in index.sent if number not in acked and number not in failed]),
+        unresolved=len(index.memo(recovery.unresolved)),
         in_log=index.in_log,
         duplicated=len(extra),
         duplicated_records=len({copy.number: None for copy in extra}),

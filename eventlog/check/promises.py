@@ -62,7 +62,12 @@ PROMISES: dict[str, Promise] = {
             "Log",
         ),
         Promise(
-            "H5", "nothing lost", "What was acknowledged is in the committed log.", ACKNOWLEDGED, 0, "Run Acked Log"
+            "H5",
+            "nothing lost",
+            "What was acknowledged with an offset is in the committed log.",
+            ACKNOWLEDGED,
+            0,
+            "Run Acked Log",
         ),
         Promise("H6", "no dirty read", "What a reader got stays in the log, at that offset.", EVERYBODY, 1, "Read Log"),
         Promise(
@@ -100,6 +105,14 @@ PROMISES: dict[str, Promise] = {
             18,
             "End",
         ),
+        Promise(
+            "H14",
+            "no false refusal",
+            "A batch is refused for its sequence or epoch only when the log says so.",
+            IDEMPOTENT,
+            16,
+            "Log",
+        ),
         Promise("I3", "marks in order", "log_start_offset <= high_watermark <= log_end_offset.", EVERYBODY, 14, "Log"),
         Promise(
             "I5",
@@ -121,6 +134,14 @@ PROMISES: dict[str, Promise] = {
         Promise("G1a", "no failed write", "What was reported not written is not in the log.", EVERYBODY, 7, "Log"),
         Promise("A1", "true offset", "What was acknowledged with an offset is there.", EVERYBODY, 6, "Acked Log"),
         Promise("A2", "sent before", "What is in a log was sent, and to that partition.", EVERYBODY, 14, "Sent Log"),
+        Promise(
+            "A3",
+            "true success",
+            "What was acknowledged without an offset is in the committed log.",
+            ACKNOWLEDGED,
+            0,
+            "Run Acked Log",
+        ),
         Promise("R1", "forward", "A reader never goes back and gets nothing twice.", EVERYBODY, 16, "Read"),
         Promise("R2", "no skip", "A reader passes over no committed record.", EVERYBODY, 17, "Read Log"),
     )
@@ -131,10 +152,16 @@ NEEDS: dict[str, tuple[str, ...]] = {promise.id: tuple(promise.needs.split()) fo
 
 UNKNOWN_PRODUCER = "unknown-producer rule"
 ONE_BATCH_MEMORY = "memory of one batch"
+EXPIRED = "producer expired"
+LATE_COPY = "late copy"
 EVERY_COPY_LOST = "every in-sync copy lost"
+DISK_WIPED = "disk wiped"
+UNCLEAN_ELECTION = "unclean election"
 LEADER_MOVED = "leader moved after acks=1"
 WATERMARK_BEHIND = "high_watermark behind"
 LOG_START_MOVED = "log start moved"
+NOBODY_LEFT = "nobody left to lead"
+FATAL_CLIENT = "client in a fatal error"
 
 EXCUSES: dict[str, str] = {
     UNKNOWN_PRODUCER: (
@@ -142,16 +169,29 @@ EXCUSES: dict[str, str] = {
         "and a later one accepted as the first; the earlier can't be written any more under this epoch."
     ),
     ONE_BATCH_MEMORY: (
-        "A restarted broker remembers only the newest batch of a producer (Run.producer_snapshot_batches is 1). It "
-        "refuses the retry of an older one, and the client raises its epoch and writes again."
+        "The broker that judged the retry had lost its memory of all but the newest batch. It refuses the retry of an "
+        "older one, and the client raises its epoch and writes again (Run.producer_snapshot_batches is 1)."
+    ),
+    EXPIRED: (
+        "The partition had forgotten the producer (idle longer than producer.id.expiration.ms): whatever it sent next "
+        "was taken, a retry or a fenced epoch included."
+    ),
+    LATE_COPY: (
+        "A message timed out while a later one was appended but unanswered; librdkafka raises its epoch and sends the "
+        "later one again."
     ),
     EVERY_COPY_LOST: "Every in-sync replica that held the record lost the end of its log in a crash (TailLost).",
+    DISK_WIPED: "Every in-sync replica that held the record lost it in crashes, one of them with its whole disk.",
+    UNCLEAN_ELECTION: "An out-of-sync replica was made leader: it was neither in sync nor eligible (ELR).",
     LEADER_MOVED: "acks=1: leadership moved, or the leader lost the end of its log, before the record was replicated.",
     WATERMARK_BEHIND: "The record is in the log; the new leader did not yet know that it is committed.",
     LOG_START_MOVED: "Records before log_start_offset were deleted, and nobody knows whether this was one of them.",
+    NOBODY_LEFT: "Every replica that was in sync or eligible died, none is left that may lead, and none was forced to.",
+    FATAL_CLIENT: "A librdkafka producer that is refused out of order at the head of its line sends nothing any more.",
 }
 """The only reasons for which a promise may be excused, and what each rests on."""
 
+MEMORY_LOST = "the broker that judged the retry had lost its memory of all but the newest batch"
 NOBODY_PROMISED_ORDER = "a plain writer has no producer_id: to a broker its retry is a new record"
 NOBODY_PROMISED_ACKS_0 = "acks=0: nobody waits for an answer"
 
@@ -164,23 +204,76 @@ class Standing(NamedTuple):
     reason: str
 
 
-# A first batch can be refused and a later one accepted where leadership or the in-sync replicas change.
-_REFUSING = ("cut", "cut_one_way", "isolate", "crash", "crash_losing_tail", "pause", "election", "slow_follower")
-_MOVING_LEADERS = ("cut", "cut_one_way", "isolate", "crash", "crash_losing_tail", "pause", "election")
-_FORGETTING = ("crash", "crash_losing_tail")
-_LOSING = ("crash_losing_tail",)
+REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS = (
+    "a first batch can be refused and a later one accepted",
+    "leadership moves",
+    "a broker restarts and remembers one batch",
+    "the end of a log is lost",
+    "a disk is lost",
+    "a replica that is not in sync leads",
+    "old records go",
+    "a client may give up what was appended",
+)
+EFFECTS = (REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS)
+
+_OUTAGE = (REFUSES, MOVES, STALLS)
+EFFECTS_OF: dict[str, tuple[str, ...]] = {
+    "request_lost": (STALLS,),
+    "reply_lost": (STALLS,),
+    "request_duplicated": (),
+    "reply_duplicated": (),
+    "request_reordered": (REFUSES,),
+    "delay": (STALLS,),
+    "disconnect": (STALLS,),
+    "clog": _OUTAGE,
+    "cut": _OUTAGE,
+    "cut_one_way": _OUTAGE,
+    "split": _OUTAGE,
+    "isolate": _OUTAGE,
+    "crash": (*_OUTAGE, FORGETS),
+    "crash_losing_tail": (*_OUTAGE, FORGETS, LOSES),
+    "crash_wiped": (*_OUTAGE, FORGETS, WIPES),
+    "power_cut": (*_OUTAGE, FORGETS, LOSES),
+    "clean_restart": (*_OUTAGE, FORGETS),
+    "pause": _OUTAGE,
+    "snapshot_lost": (*_OUTAGE, FORGETS),
+    "snapshot_old": (*_OUTAGE, FORGETS),
+    "snapshot_corrupt": (*_OUTAGE, FORGETS),
+    "append_fails": _OUTAGE,
+    "error_after_append": (STALLS,),
+    "client_timeout": (STALLS,),
+    "election": (REFUSES, MOVES),
+    "unclean_election": (REFUSES, MOVES, FORCES),
+    "slow_follower": (REFUSES, STALLS),
+    "stuck_fetcher": (REFUSES, STALLS),
+    "isr_shrink": (REFUSES,),
+    "isr_expand": (REFUSES,),
+    "controller_isolated": _OUTAGE,
+    "controller_paused": _OUTAGE,
+    "metadata_delay": (REFUSES, STALLS),
+    "log_start_moved": (DELETES,),
+}
+"""What a fault can do that an excuse rests on. A fault that is not here yet is answered for as if it did everything."""
 
 _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (UNKNOWN_PRODUCER, _REFUSING, ("H2", "H3", "H4")),
-    (ONE_BATCH_MEMORY, _FORGETTING, ("H2", "H3")),
-    (EVERY_COPY_LOST, _LOSING, ("H5", "H6", "H7", "A1")),
-    (LEADER_MOVED, _MOVING_LEADERS, ("H5", "A1")),
-    (WATERMARK_BEHIND, _MOVING_LEADERS, ("H5", "H6", "A1")),
+    (UNKNOWN_PRODUCER, (REFUSES,), ("H2", "H3", "H4", "A3")),
+    (ONE_BATCH_MEMORY, (FORGETS,), ("H2", "H3", "H14")),
+    (LATE_COPY, (STALLS,), ("H2", "H3")),
+    (EVERY_COPY_LOST, (LOSES,), ("H5", "H6", "H7", "A1", "A3")),
+    (DISK_WIPED, (WIPES,), ("H5", "H6", "H7", "A1", "A3")),
+    (UNCLEAN_ELECTION, (LOSES, WIPES, FORCES), ("H5", "H6", "H7", "A1", "A3")),
+    (LEADER_MOVED, (MOVES,), ("H5", "A1", "A3")),
+    (WATERMARK_BEHIND, (MOVES,), ("H5", "H6", "A1", "A3")),
+    (LOG_START_MOVED, (DELETES,), ("H4", "A3")),
+    (NOBODY_LEFT, (LOSES, WIPES), ("H13",)),
+    (FATAL_CLIENT, (REFUSES, FORGETS), ("H13",)),
 )
+_OF_LIBRDKAFKA = (LATE_COPY, FATAL_CLIENT)
+LIBRDKAFKA = "librdkafka"
 
 
-def standing(fault: str, promise_id: str, writer: str = "idempotent", acks: int = -1) -> Standing:
-    """How a promise stands when `fault` strikes a run with this writer and acks.
+def standing(fault: str, promise_id: str, writer: str = "idempotent", acks: int = -1, client: str = "") -> Standing:
+    """How a promise stands when `fault` strikes a run with this writer, acks and client (`java`, `librdkafka`).
 
     Raises RequestError for a fault or a promise that is not in its table.
     """
@@ -191,10 +284,14 @@ def standing(fault: str, promise_id: str, writer: str = "idempotent", acks: int 
     reason = not_promised(promise_id, writer, acks)
     if reason:
         return Standing(NOT_PROMISED, (), reason)
+    effects = EFFECTS_OF.get(fault, EFFECTS)
     excuses = tuple(
         excuse
-        for excuse, faults, promises in _EXCUSED_BY
-        if fault in faults and promise_id in promises and (excuse != LEADER_MOVED or acks == 1)
+        for excuse, causes, promises in _EXCUSED_BY
+        if promise_id in promises
+        and any(effect in causes for effect in effects)
+        and (excuse != LEADER_MOVED or acks == 1)
+        and (excuse not in _OF_LIBRDKAFKA or client == LIBRDKAFKA)
     )
     if excuses:
         return Standing(EXCUSED, excuses, " ".join(EXCUSES[excuse] for excuse in excuses))

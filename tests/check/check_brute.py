@@ -1,11 +1,13 @@
-"""A second judge, slow and written from the definitions alone, and histories drawn at random for both.
+"""A second judge, slow and written from the definitions alone.
 
 It shares nothing with `eventlog.check.judge`: no index, no short ways, every question answered by looking at all rows.
 """
 
 from __future__ import annotations
 
-from random import Random
+from itertools import pairwise
+
+from check_brute_refusals import false_refusals, holes, is_wipe, place_of_send
 
 from eventlog.check import (
     Acked,
@@ -13,7 +15,7 @@ from eventlog.check import (
     End,
     Failed,
     Fault,
-    History,
+    Forgot,
     LeaderChanged,
     Log,
     Read,
@@ -91,7 +93,8 @@ def brute(history):
     run = history.of(Run)[0]
     producer = {row.send_number: row.producer for row in sents}
     numbers = [record[3] for record in log]
-    found = dict.fromkeys(("H1", "H4", "H5", "H6", "H9", "I11", "I33", "G1a", "A1", "A2", "R1", "R2", "H11"), 0)
+    found = dict.fromkeys(("H1", "H4", "H5", "H6", "H9", "I11", "I33", "G1a", "A1", "A2", "A3", "R1", "R2", "H11"), 0)
+    excused = dict.fromkeys(("H4", "H5", "H9", "H13", "H14", "I11", "A3"), 0)
 
     found["H2"] = sum(number >= 0 and number in numbers[:place] for place, number in enumerate(numbers))
     found["H3"] = sum(
@@ -125,7 +128,10 @@ def brute(history):
             row, offset = of_acks[0]
             final = finals.get((row.topic, row.partition))
             deleted = final is not None and 0 <= offset < final.log_start_offset
-            found["H5"] += final is not None and not deleted and number not in numbers
+            if final is not None and not deleted and number not in numbers:
+                promise = "H5" if offset >= 0 else "A3"
+                found[promise] += 1
+                excused[promise] += loss_is_excused(history, final, number, offset, row)
         if of_fails and not of_fails[0].may_be_written and number in numbers:
             found["G1a"] += 1
         for row, offset in of_acks:
@@ -134,6 +140,14 @@ def brute(history):
                 continue
             there = [record[3] for record in log if record[:2] == ((row.topic, row.partition), offset)]
             found["A1"] += not there or there[-1] != number
+
+    nameless = [
+        row for row in acks if row.producer_id >= 0 and row.base_sequence >= 0 and all_below_0(row.send_numbers)
+    ]
+    for place, row in enumerate(nameless):
+        same = [other for other in nameless[:place] if other[2:4] == row[2:4] and other[6:9] == row[6:9]]
+        same = [other for other in same if other.base_offset >= 0]
+        found["H1"] += row.base_offset >= 0 and bool(same) and same[0].base_offset != row.base_offset
 
     if sents:
         for name, _, _, number in log:
@@ -145,12 +159,25 @@ def brute(history):
         seen = [batch for batch in row.batches if batch[0] < row.high_watermark and batch[2] >= 0 and batch[4] >= 0]
         for place, batch in enumerate(seen):
             before = [other for other in seen[:place] if other[2:4] == batch[2:4]]
-            expected = next_sequence(before)
+            of_producer = [other for other in seen[:place] if other[2] == batch[2]]
+            top = max(of_producer, key=lambda other: other[3], default=None)
+            expected, newest = next_sequence(before)
             if expected is None:
-                found["H4"] += batch[4] not in (0, run.initial_sequence)
+                if batch[4] not in (0, run.initial_sequence):
+                    found["H4"] += 1
+                    excused["H4"] += (
+                        row.log_start_offset > 0
+                        or (top is None and run.unknown_producer_first_sequence != "zero")
+                        or (top is not None and was_forgotten(history, row, top, batch))
+                    )
             elif batch[4] != expected:
-                found["I11" if any(other[4] == batch[4] for other in before) else "H4"] += 1
-            found["H9"] += any(other[2] == batch[2] and other[3] > batch[3] for other in seen[:place])
+                twins = [other for other in before if other[4] == batch[4]]
+                promise, earlier = ("I11", twins[-1]) if twins else ("H4", newest)
+                found[promise] += 1
+                excused[promise] += was_forgotten(history, row, earlier, batch)
+            if top is not None and top[3] > batch[3]:
+                found["H9"] += 1
+                excused["H9"] += was_forgotten(history, row, top, batch)
 
     for place, row in enumerate(history.rows):
         if not isinstance(row, Read):
@@ -183,15 +210,7 @@ def brute(history):
                 found["H7"] += any(left.get(at) != right.get(at) for at in offsets if at < high)
                 shared = [at for at in offsets if at in left and at in right and left[at][0] == right[at][0]]
                 found["I5"] += any(left.get(at) != right.get(at) for top in shared for at in offsets if at <= top)
-        for one in rows:
-            end = None
-            for batch in one.batches:
-                if end is None:
-                    found["H11"] += batch[0] > one.log_start_offset or batch[0] < 0 or not batch[5]
-                else:
-                    found["H11"] += batch[0] != end or not batch[5]
-                end = batch[0] + len(batch[5])
-            found["H11"] += one.log_end_offset != (one.log_start_offset if end is None else end)
+        found["H11"] += sum(holes(one) for one in rows)
     for row in acks:
         final = finals.get((row.topic, row.partition))
         if final is None or row.producer_id < 0 or row.base_sequence < 0:
@@ -199,6 +218,8 @@ def brute(history):
         same = [b for b in final.batches if b[0] < final.high_watermark and b[2:5] == row[6:9]]
         found["H11"] += bool(same) and same[0][5] != row.send_numbers
 
+    found["H13"], excused["H13"] = recovery(history, every)
+    found["H14"], excused["H14"] = false_refusals(history)
     counts = {
         "sent": len(sents),
         "acknowledged": len(acked),
@@ -207,22 +228,162 @@ def brute(history):
         "in_log": len(log),
         "duplicated": found["H2"],
         "duplicated_records": len({n for n in numbers if n >= 0 and numbers.count(n) > 1}),
-        "lost": found["H5"],
+        "lost": found["H5"] + found["A3"],
         "out_of_order": found["H3"],
     }
-    return found, counts
+    return found, excused, counts
 
 
 def next_sequence(batches):
-    """The sequence that comes after these batches of one (producer_id, producer_epoch); None after none."""
+    """What comes after these batches of one (producer_id, producer_epoch), and after which; None after none."""
     if not batches:
-        return None
-    expected = next_sequence(batches[:-1])
+        return None, None
+    expected, newest = next_sequence(batches[:-1])
     sequence, count = batches[-1][4], len(batches[-1][5])
     repeated = any(other[4] == sequence for other in batches[:-1])
     if expected is None or sequence == expected or (not repeated and (sequence - expected) % 2**31 < 2**30):
-        return (sequence + count) % 2**31
-    return expected
+        return (sequence + count) % 2**31, batches[-1]
+    return expected, newest
+
+
+def was_forgotten(history, log, earlier, later):
+    """Whether who led when `later` was written had forgotten its producer, for its age, since `earlier` was."""
+    name = (log.topic, log.partition)
+    for place, row in enumerate(history.rows):
+        if isinstance(row, Forgot) and row.why == "expired" and row[2:4] == name and later[2] in row.producer_ids:
+            led = [
+                changed.leader
+                for changed in history.of(LeaderChanged)
+                if (changed.topic, changed.partition, changed.leader_epoch) == (*name, later[1]) and changed.leader >= 0
+            ]
+            if led and led[-1] != row.broker:
+                continue
+            if row.log_end_offset >= 0:
+                if earlier[0] < row.log_end_offset <= later[0]:
+                    return True
+                continue
+            number = later[5][0] if later[5] else None
+            over = [
+                end
+                for kind in (Acked, Failed)
+                for end, other in enumerate(history.rows)
+                if isinstance(other, kind) and number in other.send_numbers and number >= 0
+            ]
+            if place <= (over[0] if over else len(history.rows)):
+                return True
+    return False
+
+
+def loss_is_excused(history, final, number, offset, ack):
+    """Whether some event in the history is a reason for the loss of an acknowledged record."""
+    run, name = history.of(Run)[0], (final.topic, final.partition)
+    begun = place_of_send(history, number)
+    if offset < 0 < final.log_start_offset:
+        return True
+    if run.acks == 0:
+        return False
+    above = [(at, other) for at, _, other in data_records(final) if at >= final.high_watermark]
+    above += [
+        (at, other)
+        for batch in final.batches
+        if batch[0] + len(batch[5]) > final.high_watermark and not (batch[2] >= 0 and batch[4] == -1)
+        for at, other in enumerate(batch[5], batch[0])
+    ]
+    if (dict(above).get(offset) == number) if offset >= 0 else (number in dict(above).values()):
+        return True
+    changes = [
+        (place, row)
+        for place, row in enumerate(history.rows)
+        if isinstance(row, LeaderChanged) and (row.topic, row.partition) == name
+    ]
+    for (_, before), (place, after) in pairwise(changes):
+        if place >= begun:
+            if run.acks == 1 and (before.leader, before.leader_epoch) != (after.leader, after.leader_epoch):
+                return True
+            may_lead = (before.leader, *before.in_sync_replicas, *before.eligible_leader_replicas)
+            if after.leader >= 0 and after.leader not in may_lead:
+                return True
+    for place, row in enumerate(history.rows):
+        if place >= begun and run.acks == 1:
+            led = [changed.leader for earlier, changed in changes if earlier < place]
+            if isinstance(row, TailLost) and row[2:4] == name and (not led or led[-1] == row.broker):
+                if offset < 0 or row.from_offset <= offset < row.to_offset:
+                    return True
+            if isinstance(row, Fault) and row.fault == "crash_wiped":
+                if not led or is_wipe(row, led[-1]):
+                    return True
+    if every_copy_is_gone(history, name, offset, begun):
+        return True
+    firsts = [b for b in final.batches if b[0] < final.high_watermark and b[2] == ack.producer_id and b[4] >= 0]
+    return (
+        offset < 0
+        and ack.is_implied
+        and bool(firsts)
+        and ack.producer_id >= 0
+        and firsts[0][3] == ack.producer_epoch
+        and firsts[0][4] not in (0, run.initial_sequence)
+        and 0 <= ack.base_sequence < firsts[0][4]
+        and run.unknown_producer_first_sequence != "zero"
+        and final.log_start_offset <= 0
+    )
+
+
+def every_copy_is_gone(history, name, offset, begun):
+    """Whether crashes took the record from all that held it: each replica is followed by itself."""
+    replicas = list(dict.fromkeys(row.broker for row in history.of(Log) if (row.topic, row.partition) == name))
+    may_lead, holds, robbed, dead = list(replicas), None, [], []
+    for place, row in enumerate(history.rows):
+        if isinstance(row, Fault) and row.target.startswith("broker-"):
+            dead.append(int(row.target[7:]))
+        taken = None
+        if isinstance(row, Fault) and row.fault == "crash_wiped":
+            taken = int(row.target[7:])
+        if isinstance(row, TailLost) and row[2:4] == name:
+            if offset < 0 or row.from_offset <= offset < row.to_offset:
+                taken = row.broker
+        if isinstance(row, LeaderChanged) and (row.topic, row.partition) == name:
+            now = [*row.in_sync_replicas, *row.eligible_leader_replicas]
+            if now and place >= begun:
+                had = may_lead if holds is None else holds
+                if not any(broker in had for broker in now):
+                    return all(broker in robbed for broker in now) and all(broker in dead for broker in had)
+                holds = [broker for broker in now if broker in had or broker not in may_lead]
+            may_lead = now or may_lead
+        elif taken is not None and place >= begun:
+            holds = list(may_lead) if holds is None else holds
+            robbed.append(taken)
+            if taken in holds:
+                holds = [broker for broker in holds if broker != taken]
+                if not holds:
+                    return True
+    return False
+
+
+def recovery(history, every):
+    """Places at which the end is not whole, and how many of them are excused."""
+    run, end = history.of(Run)[0], history.of(End)[0]
+    if not end.healed:
+        return 0, 0
+    librdkafka = run.client == "librdkafka"
+    fatal = [row.producer for row in history.of(Failed) if row.error == "OUT_OF_ORDER_SEQUENCE_NUMBER" and librdkafka]
+    open_ends = [row for row in history.of(Sent) if row.send_number not in every]
+    found, excused = len(open_ends), sum(row.producer in fatal for row in open_ends)
+    for name in dict.fromkeys((row.topic, row.partition) for row in history.of(LeaderChanged)):
+        changes = [row for row in history.of(LeaderChanged) if (row.topic, row.partition) == name]
+        newest = changes[-1]
+        replicas = [row.broker for row in history.of(Log) if (row.topic, row.partition) == name]
+        if newest.leader < 0 or any(broker not in newest.in_sync_replicas for broker in replicas):
+            found += 1
+            might = [row.in_sync_replicas + row.eligible_leader_replicas for row in changes]
+            killed = [int(row.target[7:]) for row in history.of(Fault) if row.fault.startswith("crash")]
+            held = [brokers for brokers in might if brokers]
+            if newest.leader < 0 and not might[-1] and held:
+                excused += all(broker in killed for broker in held[-1])
+    return found, excused
+
+
+def all_below_0(numbers):
+    return bool(numbers) and all(number < 0 for number in numbers)
 
 
 def position_before(rows, reader):
@@ -234,101 +395,3 @@ def position_before(rows, reader):
             if row.records:
                 return row.records[-1][0] + 1
     return -1
-
-
-def random_history(random: Random) -> History:
-    """A small history: mostly right, with a few things turned wrong, so that each check has both cases."""
-    draw = random.random
-    writer = "plain" if draw() < 0.3 else "idempotent"
-    rows = [Run(1, "0", writer, random.choice((-1, -1, -1, 1, 0)), 1, 3, "")]
-    wrong = random.choice((0.0, 0.0, 0.05, 0.2))
-
-    def goes_wrong():
-        return wrong and draw() < wrong
-
-    partitions = [0] if draw() < 0.7 else [0, 1]
-    pending = {partition: [] for partition in partitions}
-    for number in range(random.randrange(0, 9)):
-        partition = random.choice(partitions)
-        rows.append(Sent(number, random.choice("ab"), number, "t", -1 if draw() < 0.2 else partition))
-        pending[partition].append(rows[-1])
-    logs = []
-    for partition, sends in pending.items():
-        batches, offset, leader_epoch = [], 0, 0
-        sequences = {}
-        epochs = {"a": 0, "b": 0}
-        todo = []
-        while sends:
-            taken = [sends.pop(0)]
-            while sends and sends[0].producer == taken[0].producer and draw() < 0.5:
-                taken.append(sends.pop(0))
-            todo.append((taken[0].producer, tuple(send.send_number for send in taken)))
-        if goes_wrong() and len(todo) > 1:
-            todo.insert(random.randrange(len(todo)), todo.pop())
-        if goes_wrong() and todo:
-            todo.insert(random.randrange(len(todo) + 1), random.choice(todo))
-        for producer, numbers in todo:
-            if goes_wrong():
-                epochs[producer] += random.choice((1, 1, -1))
-            key = (producer, epochs[producer])
-            sequence = sequences.get(key, 0)
-            if goes_wrong():
-                sequence = max(0, sequence + random.choice((-2, -1, 1, 2)))
-            sequences[key] = sequence + len(numbers)
-            leader_epoch += draw() < 0.2
-            who = (-1, -1, -1) if writer == "plain" else (ord(producer), epochs[producer], sequence)
-            if goes_wrong():
-                offset += random.choice((-1, 1))
-            if draw() < 0.05:
-                batches.append((offset, leader_epoch, 9, 0, -1, (-1,)))  # a marker
-                offset += 1
-            answer = draw()
-            if answer < 0.7:
-                base = -1 if goes_wrong() else offset + (1 if goes_wrong() else 0)
-                rows.append(Acked(50, producer, "t", partition, base, numbers, *who, 1))
-                if goes_wrong():
-                    rows.append(Acked(51, producer, "t", partition, base + random.choice((0, 1)), numbers, *who, 1))
-            elif answer < 0.9:
-                rows.append(Failed(50, producer, "t", partition, numbers, "REQUEST_TIMED_OUT", not goes_wrong(), 1))
-            if answer < 0.85 and not goes_wrong():
-                batches.append((offset, leader_epoch, *who, numbers))
-                offset += len(numbers)
-                if goes_wrong():
-                    batches.append((offset, leader_epoch, *who, numbers))
-                    offset += len(numbers)
-        for broker in (1, 2, 3):
-            mine = list(batches)
-            if goes_wrong() and mine:
-                place = random.randrange(len(mine))
-                changed = mine[place]
-                mine[place] = (*changed[:5], tuple(number + 1 for number in changed[5]))
-            if draw() < 0.15 and broker > 1:
-                del mine[random.randrange(len(mine) + 1) :]
-            end = mine[-1][0] + len(mine[-1][5]) if mine else 0
-            high_watermark = end if draw() < 0.8 else random.randrange(0, max(end, 0) + 1)
-            start = 0 if not goes_wrong() else random.randrange(0, max(high_watermark, 0) + 1)
-            is_leader = (broker == 1 and draw() < 0.9) or goes_wrong()
-            logs.append(Log(90, broker, "t", partition, bool(is_leader), start, high_watermark, end, tuple(mine)))
-        readable = [record for record in data_records(logs[-3]) if record[0] < logs[-3].high_watermark]
-        for consumer in ("c", "d")[: random.randrange(3)]:
-            if draw() < 0.5:
-                rows.append(Assigned(60, consumer, "t", partition, random.choice((-1, 0))))
-            place = 0
-            while place < len(readable) and draw() < 0.8:
-                count = random.randrange(1, 4)
-                got = readable[place : place + count]
-                place += len(got)
-                if goes_wrong():
-                    place = random.randrange(len(readable) + 1)
-                if goes_wrong():
-                    got[0] = (got[0][0], got[0][1] + random.choice((0, 1)), got[0][2] + random.choice((0, 1)))
-                if goes_wrong():
-                    got.reverse()
-                rows.append(Read(61, consumer, "t", partition, tuple(got)))
-    if draw() < 0.3:
-        rows.insert(random.randrange(1, len(rows) + 1), LeaderChanged(5, "t", 0, 1, 0, (1, 2, 3)))
-        rows.insert(random.randrange(1, len(rows) + 1), TailLost(6, random.randrange(1, 4), "t", 0, 0, 9))
-        rows.insert(random.randrange(1, len(rows) + 1), Fault(6, "crash", "broker 1", "", -1))
-    if goes_wrong() and logs:
-        logs = [row for row in logs if row.partition]
-    return History([*rows, *logs, End(99, draw() < 0.7)])

@@ -1,0 +1,176 @@
+"""Excuses are granted on evidence only: with the row that proves one it stands, without it the promise is broken."""
+
+import pytest
+from check_rows import LED, RUN, acked, batch, history, in_sync, log, sent, status, tail
+
+from eventlog.check import BROKEN, EXCUSED, HELD, NOT_PROMISED, Acked, Failed, Fault, Forgot, LeaderChanged, judge
+
+LIBRDKAFKA = RUN._replace(client="librdkafka")
+
+
+def stands(promise, *rows, run=RUN, healed=False):
+    result = judge(history(*rows, run=run, healed=healed)).promise(promise)
+    return result.status, result.why
+
+
+# -- success without an offset
+
+
+def implied(*numbers, sequence=0, is_implied=True):
+    return Acked(50, "p", "t", 0, -1, numbers, 7, 0, sequence, 1, is_implied)
+
+
+def hole(first, **log_fields):
+    """m0 was refused, m1 taken as an unknown producer's first; the client took m0 for written because m1 was."""
+    return (LED, sent(0, 1), first, acked(0, 1, sequence=1), log(batch(0, 1, sequence=1), **log_fields))
+
+
+def test_a_success_that_is_only_implied_is_excused_where_an_unknown_producer_began_behind_it():
+    assert stands("A3", *hole(implied(0))) == (EXCUSED, "unknown-producer rule")
+    assert stands("H5", *hole(implied(0)))[0] == HELD
+
+
+def test_a_success_that_is_not_in_the_log_is_broken_without_that_hole():
+    assert stands("A3", *hole(implied(0, is_implied=False)))[0] == BROKEN
+    assert stands("A3", *hole(implied(0, sequence=2)))[0] == BROKEN
+    zero = RUN._replace(unknown_producer_first_sequence="zero")
+    assert stands("A3", *hole(implied(0)), run=zero)[0] == BROKEN
+    rows = (LED, sent(0, 1, 2), acked(0, 1, sequence=0), implied(0, sequence=1), log(batch(0, 1)))
+    assert stands("A3", *rows)[0] == BROKEN
+
+
+def test_a_success_without_an_offset_that_is_in_the_log_is_true():
+    assert stands("A3", LED, sent(0), implied(0), log(batch(0, 0)))[0] == HELD
+
+
+def test_acks_0_promises_no_success():
+    run = RUN._replace(acks=0, writer="plain")
+    assert stands("A3", LED, sent(0), implied(0, is_implied=False), log(), run=run)[0] == NOT_PROMISED
+
+
+def test_an_unknown_producers_first_sequence_is_no_excuse_where_it_must_be_zero():
+    zero = RUN._replace(unknown_producer_first_sequence="zero")
+    assert stands("H4", *hole(implied(0)))[0] == EXCUSED
+    assert stands("H4", *hole(implied(0)), run=zero)[0] == BROKEN
+
+
+# -- a forgotten producer
+
+EXPIRED = Forgot(40, 1, "t", 0, "expired", (7,), 2)
+AFTER_EXPIRY = {
+    "H2": [batch(0, 0), batch(1, 1), batch(2, 1, sequence=1)],
+    "I11": [batch(0, 0), batch(1, 1), batch(2, 2, sequence=1)],
+    "H9": [batch(0, 0, epoch=1), batch(1, 1, epoch=1), batch(2, 2, epoch=0, sequence=0)],
+    "H4": [batch(0, 0), batch(1, 1), batch(2, 2, sequence=5)],
+    "H3": [batch(0, 1), batch(1, 2), batch(2, 0, sequence=0)],
+}
+
+
+@pytest.mark.parametrize("promise", AFTER_EXPIRY)
+def test_what_a_forgotten_producer_may_do_is_excused_on_evidence(promise):
+    def stand(*rows):
+        return stands(promise, LED, sent(0, 1, 2), *rows, log(*AFTER_EXPIRY[promise]))
+
+    assert stand(EXPIRED) == (EXCUSED, "producer expired")
+    assert stand(EXPIRED._replace(log_end_offset=-1)) == (EXCUSED, "producer expired")
+    assert stand()[0] == BROKEN
+    assert stand(EXPIRED._replace(producer_ids=(8,)))[0] == BROKEN
+    assert stand(EXPIRED._replace(broker=2))[0] == BROKEN  # broker 1 led, and took it
+    assert stand(EXPIRED._replace(why="restart"))[0] == BROKEN
+    assert stand(EXPIRED._replace(log_end_offset=3))[0] == BROKEN  # only afterwards
+    assert stand(EXPIRED._replace(log_end_offset=0))[0] == BROKEN  # and came back since
+
+
+# -- losses
+
+
+def lost(*rows):
+    return stands("H5", LED, sent(0), acked(0, 0), *rows, log(), log(broker=2), log(broker=3))
+
+
+def test_a_loss_is_excused_when_one_that_was_neither_in_sync_nor_eligible_led():
+    shrunk = LeaderChanged(60, "t", 0, -1, 1, (1,), (2,))
+    assert lost(shrunk, in_sync(3, leader=3, epoch=2)) == (EXCUSED, "unclean election")
+    assert lost(shrunk, in_sync(2, leader=2, epoch=2))[0] == BROKEN
+    assert lost(shrunk, in_sync(1, leader=1, epoch=2))[0] == BROKEN
+    everything_gone = LeaderChanged(61, "t", 0, -1, 2, (), ())
+    assert lost(shrunk, everything_gone, in_sync(3, leader=3, epoch=3)) == (EXCUSED, "unclean election")
+
+
+def test_an_unclean_election_before_the_send_excuses_nothing():
+    rows = (in_sync(2, epoch=1, leader=2), in_sync(1, epoch=2), sent(0), acked(0, 0), log())
+    assert stands("H5", LED, *rows)[0] == BROKEN
+
+
+def wiped(broker):
+    return Fault(60, "crash_wiped", f"broker-{broker}", "", -1)
+
+
+def test_a_loss_is_excused_when_the_disks_that_held_it_were_wiped():
+    assert lost(wiped(1), wiped(2), wiped(3)) == (EXCUSED, "disk wiped")
+    assert lost(wiped(1), tail(2), tail(3)) == (EXCUSED, "disk wiped")
+    assert lost(tail(1), tail(2), tail(3)) == (EXCUSED, "every in-sync copy lost")
+    assert lost(wiped(1), wiped(2))[0] == BROKEN
+
+
+def test_an_eligible_replica_holds_what_is_committed():
+    alone = LeaderChanged(60, "t", 0, 1, 0, (1,), (2,))
+    assert lost(alone, tail(1))[0] == BROKEN
+    assert lost(alone, tail(1), tail(2))[0] == EXCUSED
+
+
+# -- late copies
+
+
+def late_copy(*given_up, epoch=1):
+    """m0 times out; m1, appended but unanswered, is sent again under a raised epoch."""
+    rows = (batch(0, 0), batch(1, 1), batch(2, 1, epoch=epoch, sequence=0))
+    return (sent(0, 1), *given_up, acked(2, 1, epoch=epoch, sequence=0), log(*rows))
+
+
+def test_librdkafkas_late_copy_is_excused_by_the_message_that_timed_out():
+    timed_out = Failed(50, "p", "t", 0, (0,), "REQUEST_TIMED_OUT", True, 2)
+    assert stands("H2", *late_copy(timed_out), run=LIBRDKAFKA) == (EXCUSED, "late copy")
+    assert stands("H2", *late_copy(timed_out), run=RUN._replace(client="java"))[0] == BROKEN
+    assert stands("H2", *late_copy(), run=LIBRDKAFKA)[0] == BROKEN
+    for other in ({"may_be_written": False}, {"producer": "q"}, {"partition": 1}, {"send_numbers": (2,)}):
+        assert stands("H2", *late_copy(timed_out._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
+
+
+# -- recovery
+
+
+def recovers(*rows, run=RUN):
+    return stands("H13", LED, *rows, log(), log(broker=2), log(broker=3), run=run, healed=True)
+
+
+def gone(in_sync_replicas=(), eligible=()):
+    return LeaderChanged(70, "t", 0, -1, 1, in_sync_replicas, eligible)
+
+
+def test_a_partition_without_a_leader_is_excused_when_all_who_might_lead_were_killed():
+    kills = [Fault(60, fault, f"broker-{n}", "", -1) for n, fault in ((1, "crash"), (2, "crash_wiped"), (3, "crash"))]
+    assert recovers(*kills, gone()) == (EXCUSED, "nobody left to lead")
+    assert recovers(Fault(60, "power_cut", "", "", -1), gone())[0] == EXCUSED
+    assert recovers(*kills[1:], gone())[0] == BROKEN
+    assert recovers(*kills, gone(eligible=(2,)))[0] == BROKEN
+    assert recovers(*kills, gone(in_sync_replicas=(2,)))[0] == BROKEN
+    assert recovers(kills[0]._replace(fault="pause"), *kills[1:], gone())[0] == BROKEN
+    assert recovers(kills[0], LeaderChanged(65, "t", 0, 1, 0, (1,), ()), gone())[0] == EXCUSED
+
+
+def test_what_a_client_in_a_fatal_error_still_held_has_no_end():
+    fatal = Failed(50, "p", "t", 0, (0,), "OUT_OF_ORDER_SEQUENCE_NUMBER", True, 2)
+    assert recovers(sent(0, 1), fatal, run=LIBRDKAFKA) == (EXCUSED, "client in a fatal error")
+    assert recovers(sent(0, 1), fatal)[0] == BROKEN
+    assert recovers(sent(0, 1), fatal._replace(error="REQUEST_TIMED_OUT"), run=LIBRDKAFKA)[0] == BROKEN
+    assert recovers(sent(0), sent(1, producer="q"), fatal, run=LIBRDKAFKA)[0] == BROKEN
+
+
+def test_the_snapshot_hole_is_told_in_one_sentence():
+    crash = Fault(20, "crash", "broker-1", "", 30)
+    rows = (sent(0), crash, acked(1, 0, epoch=1, sequence=0), log(batch(0, 0), batch(1, 0, epoch=1, sequence=0)))
+    verdict = judge(history(*rows))
+    assert status(verdict, "H2") == BROKEN
+    sentence = "the broker that judged the retry had lost its memory of all but the newest batch"
+    assert verdict.promise("H2").why == sentence

@@ -8,12 +8,13 @@ for the high watermark like any write: answered at once, it would acknowledge wh
 **Roles** come from the metadata log alone (`Broker._apply`): a higher leader epoch ends one term and begins another. A
 new leader rebuilds nothing. What it followed it remembers, including what it needs to recognise a retry.
 
-B1. A partition has at most one role here; what waited for the old role is answered when it ends.
+B1. A partition has at most one role here; what waited for the old role is answered when it ends. A leader that is
+    elected again keeps its log, so produces wait on.
 B2. A follower appends under a leader epoch only after the leader of that epoch has accepted its last epoch and offset.
 B3. Whatever waits is a value in the waiting room with a deadline, or is woken by an event; nothing polls. An idle broker
     has no timers.
 
-D1 to D3 stand in `leader`, the follower's rules in `follower`; `reading` answers fetches, `queries` everything that
+D1 to D4 stand in `leader`, the follower's rules in `follower`; `reading` answers fetches, `queries` everything that
 changes nothing, `waiting_room` holds who waits. A `Broker` is five in a row: `process` (state and envelopes), `keeping`
 (flush, checkpoints, expiry, retention, an orderly end), `reading`, `leading`, and itself (roles, metadata, timers).
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from eventlog.broker import queries
 from eventlog.broker.follower import Following, find_truncation, take
-from eventlog.broker.leader import Leadership
 from eventlog.broker.keeping import CLEAN_SHUTDOWN
+from eventlog.broker.leader import Leadership
 from eventlog.broker.leading import Leading
 from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingMetadata, WaitingRoom
@@ -136,13 +136,14 @@ class Broker(Leading):
     def _on_metadata_news(self, reply: FetchMetadataReply, envelope: Envelope, now_ms: int) -> list[Envelope]:
         out: list[Envelope] = []
         changed: dict[TopicPartition, None] = {}
+        altered: list[TopicRecord] = []
         is_about_brokers = False
         for record in reply.records[self.image.end_offset - reply.base_offset :]:
             self.image.replay(record)
             if isinstance(record, PartitionRecord):
                 changed[record.topic_partition] = None
             elif isinstance(record, TopicRecord):
-                self._apply_settings(record, now_ms)
+                altered.append(record)
             else:
                 is_about_brokers = True
         for topic_partition in changed:
@@ -153,6 +154,10 @@ class Broker(Leading):
                 if replica.leadership is not None:
                     self._try_to_commit(replica, replica.leadership, now_ms, out)
                     self._reconsider_expansions(replica, replica.leadership, now_ms, out)
+        # Last, as in Kafka: another min_insync_replicas comes with news of the partition (nobody is eligible any more),
+        # and that must not wake by the new number who waits by the old one.
+        for topic in altered:
+            self._apply_settings(topic, now_ms)
         self._answer_waiting_metadata(now_ms, out)
         out.append(self._fetch_metadata())
         return out
@@ -207,7 +212,8 @@ class Broker(Leading):
             out.append(Envelope(self.name, connection.server, connection, 0, CloseConnection()))
         replica.following = None
         replica.leadership = None
-        self._fail_waiting_produces(topic_partition, ErrorCode.NOT_LEADER_OR_FOLLOWER, out)
+        if replica.partition.leader_id != self.broker_id:
+            self._fail_waiting_produces(topic_partition, ErrorCode.NOT_LEADER_OR_FOLLOWER, out)
         for waiting in self.waiting.fetches_of(topic_partition):
             del self.waiting.fetches[waiting.connection]
             out.append(self._fetch_answer(waiting.connection, waiting.correlation_id, waiting.request))
@@ -294,8 +300,9 @@ class Broker(Leading):
         if reply.error is NONE:
             if reply.diverging_epoch >= 0:
                 log.truncate_to(find_truncation(log, reply.diverging_epoch, reply.diverging_end_offset), now_ms)
+            elif not take(log, reply):
+                return  # as Kafka: nothing more until metadata tells of another term
             else:
-                take(log, reply)
                 if reply.batches and "flush" not in self.timers:
                     self._mind_logs(now_ms)
                 if "checkpoint" not in self.timers:

@@ -61,11 +61,21 @@ def find_truncation(log: PartitionLog, leader_epoch: int, leader_end_offset: int
     return min(own_end_offset, leader_end_offset, log.log_end_offset)
 
 
-def take(log: PartitionLog, reply: FetchPartitionReply) -> None:
-    """Append a good reply's batches and follow the leader's high watermark and log start."""
-    if reply.batches:
-        log.append_as_follower(reply.batches)
+def take(log: PartitionLog, reply: FetchPartitionReply) -> bool:
+    """Append a good reply's batches and follow the leader's high watermark and log start.
+
+    When the leader's log starts inside a batch, that batch comes whole. An empty log begins anew with it; one with
+    records can't take it: False, and nothing has changed.
+    """
+    batches = reply.batches
+    if batches:
+        if batches[0].base_offset < log.log_end_offset:
+            if not log.log_start_offset == log.log_end_offset <= batches[0].last_offset:
+                return False
+            log.restart_at(batches[0].base_offset)
+        log.append_as_follower(batches)
     log.set_high_watermark(max(min(reply.high_watermark, log.log_end_offset), log.log_start_offset))
     if reply.log_start_offset > log.log_start_offset:
         log.advance_log_start(min(reply.log_start_offset, log.log_end_offset))
         log.set_high_watermark(max(log.high_watermark, log.log_start_offset))
+    return True

@@ -55,10 +55,9 @@ class Keeping(BrokerProcess):
             self.timers["retention"] = now_ms + max(1, -(-(min(known) - now_ms) // interval_ms)) * interval_ms
 
     def _delete_old_segments(self, now_ms: int) -> None:
+        """Every replica for itself, as in Kafka; a follower also hears of its leader's log start."""
         for replica in self.replicas.values():
-            # A follower does what its leader does, when it hears of the log's new start.
-            if replica.leadership is not None:
-                replica.log.delete_old_segments(now_ms)
+            replica.log.delete_old_segments(now_ms)
         self._mind_retention(now_ms)
 
     # --- an orderly end -------------------------------------------------------------------------------------------

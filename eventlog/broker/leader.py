@@ -13,9 +13,13 @@ UNKNOWN = -1
 
 
 class RemoteReplica:
-    """A follower as its leader sees it: by the offset it fetches from. Times are Unix milliseconds, 0 for never."""
+    """A follower as its leader sees it: by the offset it fetches from. Times are Unix milliseconds, 0 for never.
+
+    `broker_epoch` says which process fetched: the next one's disk may hold less.
+    """
 
     __slots__ = (
+        "broker_epoch",
         "last_caught_up_ms",
         "last_fetch_ms",
         "leader_end_at_last_fetch",
@@ -24,14 +28,16 @@ class RemoteReplica:
     )
 
     def __init__(self, last_caught_up_ms: int) -> None:
+        self.broker_epoch = UNKNOWN
         self.log_end_offset = UNKNOWN
         self.last_caught_up_ms = last_caught_up_ms
         self.last_fetch_ms = 0
         self.leader_end_at_last_fetch = 0
         self.told_high_watermark = UNKNOWN
 
-    def fetched_from(self, offset: int, leader_end_offset: int, now_ms: int) -> None:
+    def fetched_from(self, offset: int, leader_end_offset: int, now_ms: int, broker_epoch: int) -> None:
         """A fetch says that all below `offset` is stored there."""
+        self.broker_epoch = broker_epoch
         if offset >= leader_end_offset:
             self.last_caught_up_ms = now_ms
         elif offset >= self.leader_end_at_last_fetch:
@@ -42,6 +48,7 @@ class RemoteReplica:
 
     def freeze(self, now_ms: int) -> tuple[int, ...]:
         return (
+            self.broker_epoch,
             self.log_end_offset,
             self.last_caught_up_ms - now_ms if self.last_caught_up_ms else 1,
             self.last_fetch_ms - now_ms if self.last_fetch_ms else 1,
@@ -52,7 +59,14 @@ class RemoteReplica:
     @classmethod
     def thaw(cls, frozen: tuple[int, ...], now_ms: int) -> RemoteReplica:
         remote = cls(0)
-        remote.log_end_offset, caught_up, fetched, remote.leader_end_at_last_fetch, remote.told_high_watermark = frozen
+        (
+            remote.broker_epoch,
+            remote.log_end_offset,
+            caught_up,
+            fetched,
+            remote.leader_end_at_last_fetch,
+            remote.told_high_watermark,
+        ) = frozen
         remote.last_caught_up_ms = now_ms + caught_up if caught_up <= 0 else 0
         remote.last_fetch_ms = now_ms + fetched if fetched <= 0 else 0
         return remote
@@ -63,7 +77,8 @@ class Leadership:
 
     D1. The high watermark rises only, and only while the committed in-sync replicas reach `min_insync_replicas`.
     D2. It never passes what any member of the *maximal* in-sync replicas (committed and wished for) has fetched.
-    D3. One wish to change the in-sync replicas is under way at most; an answer to an older wish changes nothing.
+    D3. Only the process that fetched may join: what its predecessor had counts for nothing (KIP-903).
+    D4. One wish to change the in-sync replicas is under way at most; an answer to an older wish changes nothing.
     """
 
     __slots__ = (
@@ -127,16 +142,22 @@ class Leadership:
         is_caught_up = (
             remote.log_end_offset == self.log.log_end_offset or now_ms - remote.last_caught_up_ms <= lag_max_ms
         )
-        return is_caught_up and remote.log_end_offset >= 0 and image.is_alive(replica)
+        return is_caught_up and remote.log_end_offset >= 0 and self._is_eligible(replica, remote, image)
+
+    @staticmethod
+    def _is_eligible(replica: int, remote: RemoteReplica, image: MetadataImage) -> bool:
+        """See D3. A fetch may leave its broker epoch out."""
+        return image.is_alive(replica) and remote.broker_epoch in (UNKNOWN, image.broker_epoch(replica))
 
     def find_expansion(self, replica: int, image: MetadataImage) -> tuple[int, ...] | None:
         """The in-sync replicas with `replica`, when it has caught up and nothing else is under way."""
         if replica in self.in_sync_replicas or self.wished_in_sync_replicas is not None:
             return None
-        end_offset = self.remotes[replica].log_end_offset
-        if end_offset < self.log.high_watermark or end_offset < self.epoch_start_offset or not image.is_alive(replica):
+        remote = self.remotes[replica]
+        end_offset = remote.log_end_offset
+        if end_offset < self.log.high_watermark or end_offset < self.epoch_start_offset:
             return None
-        return (*self.in_sync_replicas, replica)
+        return (*self.in_sync_replicas, replica) if self._is_eligible(replica, remote, image) else None
 
     def find_shrinking(self, lag_max_ms: int, now_ms: int) -> tuple[int, ...] | None:
         """The in-sync replicas without those that lag for too long; None when all do well or a wish is under way."""
@@ -162,7 +183,7 @@ class Leadership:
         return max(min(behind), now_ms - lag_max_ms) + lag_max_ms + 1 if behind else None
 
     def answered(self, reply: AlterPartitionReply, is_ok: bool, is_given_up: bool) -> bool:
-        """The controller answered a wish; True when the committed in-sync replicas are new. See D3."""
+        """The controller answered a wish; True when the committed in-sync replicas are new. See D4."""
         if reply.requested_partition_epoch != self.partition_epoch or self.wished_in_sync_replicas is None:
             return False
         if is_ok and reply.leader_epoch == self.leader_epoch:

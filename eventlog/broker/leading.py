@@ -156,9 +156,7 @@ class Leading(Reading):
             ),
         )
 
-    def _on_write_txn_markers(
-        self, request: WriteTxnMarkersRequest, envelope: Envelope, now_ms: int
-    ) -> list[Envelope]:
+    def _on_write_txn_markers(self, request: WriteTxnMarkersRequest, envelope: Envelope, now_ms: int) -> list[Envelope]:
         """Append each marker as its coordinator's, and answer when all are replicated: acks=all, checked as such."""
         out: list[Envelope] = []
         replies: dict[TopicPartition, ProducePartitionReply] = {}
@@ -297,9 +295,11 @@ class Leading(Reading):
             remote = leadership.remotes.get(replica_id)
             if remote is None or self._find_fetch_error(replica, wanted, request) is not NONE:
                 continue
-            if self._find_divergence(log, wanted) is not None or wanted.fetch_offset > log.log_end_offset:
+            if self._find_divergence(log, wanted) is not None:
                 continue
-            remote.fetched_from(wanted.fetch_offset, log.log_end_offset, now_ms)
+            if not log.log_start_offset <= wanted.fetch_offset <= log.log_end_offset:
+                continue
+            remote.fetched_from(wanted.fetch_offset, log.log_end_offset, now_ms, request.broker_epoch)
             expanded = leadership.find_expansion(replica_id, self.image)
             if expanded is not None:
                 out.append(self._wish_in_sync_replicas(replica, leadership, expanded))
@@ -325,13 +325,14 @@ class Leading(Reading):
 
     def _wish_in_sync_replicas(self, replica: Replica, leadership: Leadership, wished: tuple[int, ...]) -> Envelope:
         leadership.wished_in_sync_replicas = wished
+        remotes = leadership.remotes
         request = AlterPartitionRequest(
             self.broker_id,
             self.broker_epoch,
             replica.topic_partition,
             leadership.leader_epoch,
             leadership.partition_epoch,
-            tuple([(member, self.image.broker_epoch(member)) for member in wished]),
+            tuple([(each, remotes[each].broker_epoch if each in remotes else self.broker_epoch) for each in wished]),
         )
         return self._ask_controller("alter", request)
 

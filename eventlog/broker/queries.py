@@ -49,14 +49,15 @@ def _list_one(
     if error is not ErrorCode.NONE or leadership is None:
         return ListOffsetsPartitionReply(topic_partition, error)
     log = replica.log
+    # A new leader's own high watermark may be behind: end offsets must not seem to go backwards.
+    is_behind = request.replica_id < 0 and log.high_watermark < leadership.epoch_start_offset
     if request.replica_id >= 0:
         end_offset = log.log_end_offset
-    elif log.high_watermark < leadership.epoch_start_offset:
-        # A new leader's own high watermark may be behind: end offsets must not seem to go backwards.
-        return ListOffsetsPartitionReply(topic_partition, ErrorCode.OFFSET_NOT_AVAILABLE)
     else:
         end_offset = log.last_stable_offset if request.isolation_level == READ_COMMITTED else log.high_watermark
     if asked.timestamp_ms == LATEST_TIMESTAMP:
+        if is_behind:
+            return ListOffsetsPartitionReply(topic_partition, ErrorCode.OFFSET_NOT_AVAILABLE)
         return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, -1, end_offset, leadership.leader_epoch)
     if asked.timestamp_ms == EARLIEST_TIMESTAMP:
         start_offset = log.log_start_offset
@@ -68,7 +69,8 @@ def _list_one(
     else:
         found = log.find_offset_by_timestamp(asked.timestamp_ms, end_offset)
     if found is None:
-        return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE)
+        error = ErrorCode.OFFSET_NOT_AVAILABLE if is_behind else ErrorCode.NONE
+        return ListOffsetsPartitionReply(topic_partition, error)
     offset, timestamp_ms, leader_epoch = found
     return ListOffsetsPartitionReply(topic_partition, ErrorCode.NONE, timestamp_ms, offset, leader_epoch)
 

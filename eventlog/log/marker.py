@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from eventlog.codec import decode_records
 from eventlog.values.record import Record, RecordBatch, record_batch
 
 
@@ -29,8 +30,8 @@ def marker_batch(
 
 
 def marker_of(batch: RecordBatch) -> Marker:
-    """What a control batch written in this process says."""
-    record = batch.records[0]
-    assert isinstance(record, Record)
+    """What a control batch says, whether it was written in this process or came packed."""
+    records = batch.records
+    record = (decode_records(batch) if isinstance(records, bytes) else records)[0]
     key, value = record.key or b"", record.value or b""
     return Marker(key[3] == 1, int.from_bytes(value[2:6], "big", signed=True))

@@ -1,11 +1,16 @@
-"""One replica's log of one partition: append as leader, append as follower, read, truncate.
+"""One replica's log of one partition: append as leader, append as follower, read, look up.
 
-Invariants (checked by `check_invariants`, and across replicas by the world):
+How it opens, closes and is cut is in `kept_log`. Invariants (checked by `check_invariants`, and across replicas by the
+world):
 
-L1. Offsets rise strictly from batch to batch; `log_start_offset` <= `high_watermark` <= `log_end_offset`.
+L1. Offsets rise strictly from batch to batch; `log_start_offset` <= `high_watermark` <= `log_end_offset`; the last
+    stable offset is at most the high watermark.
 L2. Leader epochs of the batches never decrease, and `leader_epochs` says where each begins.
-L3. `producer_state` is what remembering every batch of the log, in order, gives; after expiry, less.
-L4. A refused or recognised batch changes nothing here except `leader_epochs`, which is written before the verdict.
+L3. `producer_state` knows of each producer a suffix of what the log says, and all five of its newest batches but for
+    what a snapshot, an expiry or an unread part of the log explains (P6).
+L4. A refused or recognised batch changes nothing here except `leader_epochs`, which is written before the verdict, and
+    the segment: a batch for which a new one was begun may still be refused.
+L5. No snapshot is newer than the log; segments lie one behind the other and say what is stored in them.
 
 Why the leader epoch is noted before the verdict: Kafka does, and a leader whose first batch is refused answers
 OffsetForLeaderEpoch accordingly.
@@ -17,22 +22,24 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from eventlog.codec import Refusal, check_batch, decode_records
 from eventlog.errors import ErrorCode, InvariantViolation
-from eventlog.log.leader_epochs import LeaderEpochs
-from eventlog.log.marker import marker_of
+from eventlog.log.kept_log import AbortedTransaction, KeptLog, Recovery
 from eventlog.log.producer_state import (
     ACCEPTED,
     NO_GUARD,
-    NO_TRANSACTION,
     Duplicate,
     Origin,
     ProducerState,
     Rejected,
     Verdict,
 )
+from eventlog.log.segments import NO_LIMIT
 from eventlog.log.store import LogStore
-from eventlog.values.record import CONTROL, NO_TIMESTAMP, RecordBatch, TopicPartition
+from eventlog.values.record import CONTROL, NO_TIMESTAMP, Record, RecordBatch, TopicPartition
 from eventlog.values.settings import LogSettings
+
+__all__ = ["LOG_APPEND_TIME", "AbortedTransaction", "AppendResult", "PartitionLog", "Recovery"]
 
 _new_tuple = tuple.__new__
 NONE: Final = ErrorCode.NONE
@@ -46,6 +53,7 @@ class AppendResult(NamedTuple):
 
     `log_append_time_ms` is set on a LogAppendTime topic, and for a duplicate: the remembered batch's max timestamp.
     `found_in_log`: the error was found by looking at the log (its start offset goes into the answer), not before.
+    `record_errors`: which records the batch was refused for, by their index.
     """
 
     error: ErrorCode
@@ -55,58 +63,46 @@ class AppendResult(NamedTuple):
     is_duplicate: bool = False
     found_in_log: bool = True
     message: str = ""
+    record_errors: tuple[int, ...] = ()
 
 
-class AbortedTransaction(NamedTuple):
-    producer_id: int
-    first_offset: int
-    last_offset: int
+class PartitionLog(KeptLog):
+    """A replica's log over a store. Building one from a filled store is recovery: see `recovery` for what was read.
 
-
-class PartitionLog:
-    """A replica's log over a store. Building one from a filled store is recovery: the state is remembered anew."""
+    `now_ms` is what producers in a snapshot expire by.
+    """
 
     __slots__ = (
         "_is_log_append_time",
-        "_max_message_bytes",
+        "_looks_always",
+        "_max_bytes",
         "_timestamp_after_max_ms",
         "_timestamp_before_max_ms",
-        "aborted",
-        "high_watermark",
-        "leader_epochs",
-        "log_end_offset",
-        "log_start_offset",
-        "producer_state",
-        "settings",
-        "store",
-        "topic_partition",
     )
 
-    log_end_offset: int
-    high_watermark: int
-
-    def __init__(self, topic_partition: TopicPartition, store: LogStore, settings: LogSettings) -> None:
+    def __init__(
+        self, topic_partition: TopicPartition, store: LogStore, settings: LogSettings, now_ms: int = 0
+    ) -> None:
         self.topic_partition = topic_partition
         self.store = store
-        self.apply(settings)
-        self.log_start_offset: int = store.read_checkpoint("log_start_offset", 0)
-        self.log_end_offset = max(store.end_offset, self.log_start_offset)
-        self.high_watermark = min(
-            max(store.read_checkpoint("high_watermark", 0), self.log_start_offset), self.log_end_offset
-        )
-        self.leader_epochs = LeaderEpochs(store.read_checkpoint("leader_epochs", ()))
         self.producer_state = ProducerState()
-        self.aborted: list[AbortedTransaction] = []
-        self.leader_epochs.truncate_from_end(self.log_end_offset)
-        self._remember_everything()
+        self._open_with(settings)
+        self._open(now_ms)
 
     def apply(self, settings: LogSettings) -> None:
         """Go by these settings from now on."""
+        self._open_with(settings)
+        self.segments.look_at = 0
+
+    def _open_with(self, settings: LogSettings) -> None:
         self.settings = settings
-        self._max_message_bytes = settings.max_message_bytes
+        self._max_bytes = min(settings.max_message_bytes, settings.segment_bytes)
         self._is_log_append_time = settings.message_timestamp_type == "LogAppendTime"
+        self._looks_always = self._is_log_append_time or "compact" in settings.cleanup_policy
         self._timestamp_after_max_ms = settings.message_timestamp_after_max_ms
         self._timestamp_before_max_ms = settings.message_timestamp_before_max_ms
+        self.producer_state.is_verification_required = settings.transaction_partition_verification_enable
+        self.producer_state.must_begin_at_zero = settings.unknown_producer_first_sequence == "zero"
 
     # --- appending ------------------------------------------------------------------------------------------------
 
@@ -117,8 +113,12 @@ class PartitionLog:
         now_ms: int,
         origin: Origin = Origin.CLIENT,
         guard: int = NO_GUARD,
+        transaction_version: int = 0,
     ) -> AppendResult:
-        """Validate, judge, place at `log_end_offset`, store, remember. O(1) in the log's length."""
+        """Validate, judge, place at `log_end_offset`, store, remember. O(1) in the log's length.
+
+        `guard` is what a verified transactional batch shows, `transaction_version` what a coordinator says of a marker.
+        """
         (
             given_offset,
             _,
@@ -131,37 +131,41 @@ class PartitionLog:
             max_timestamp_ms,
             attributes,
             size_bytes,
-            _,
+            records,
         ) = batch
+        log_append_time_ms = NO_TIMESTAMP
         if (
             given_offset
-            or size_bytes > self._max_message_bytes
+            or size_bytes > self._max_bytes
             or attributes & _UNUSUAL
             or record_count != last_offset_delta + 1
             or record_count <= 0
             or (producer_id >= 0 and base_sequence < 0)
             or max_timestamp_ms - now_ms > self._timestamp_after_max_ms
             or now_ms - base_timestamp_ms > self._timestamp_before_max_ms
-            or self._is_log_append_time
+            or self._looks_always
+            or records.__class__ is bytes
         ):
             # Something is unusual: look closely, in Kafka's order.
-            invalid = self._find_invalid(batch, now_ms, origin)
-            if invalid is not None:
-                return invalid
-            if attributes & LOG_APPEND_TIME and not self._is_log_append_time:
-                batch = batch._replace(attributes=attributes & ~LOG_APPEND_TIME)
+            checked = self._check_closely(batch, now_ms, origin)
+            if isinstance(checked, AppendResult):
+                return checked
+            batch = checked
+            attributes, max_timestamp_ms = batch.attributes, batch.max_timestamp_ms
+            if self._is_log_append_time:
+                log_append_time_ms = now_ms
         base_offset = self.log_end_offset
         if leader_epoch != self.leader_epochs.latest:
             self.assign_leader_epoch(leader_epoch)
+        segments = self.segments
+        if base_offset >= segments.look_at or max_timestamp_ms > segments.roll_after_ms:
+            if segments.is_full(base_offset, batch, max_timestamp_ms, self.settings):
+                self._roll(base_offset)
         state = self.producer_state
         if producer_id >= 0:
-            verdict = state.judge(batch, origin, guard)
+            verdict = state.judge(batch, origin, guard, transaction_version)
             if verdict is not ACCEPTED:
                 return self._refused(verdict)
-        log_append_time_ms = NO_TIMESTAMP
-        if self._is_log_append_time:
-            log_append_time_ms = now_ms
-            batch = batch._replace(max_timestamp_ms=now_ms, attributes=attributes | LOG_APPEND_TIME)
         # `placed`, without the call.
         batch = _new_tuple(RecordBatch, (base_offset, leader_epoch) + batch[2:])  # noqa: RUF005 (twice as fast)
         last_offset = base_offset + last_offset_delta
@@ -170,7 +174,7 @@ class PartitionLog:
         if attributes & CONTROL:
             self._note_aborted(batch)
         state.remember(batch)
-        return _new_tuple(AppendResult, (NONE, base_offset, last_offset, log_append_time_ms, False, True, ""))
+        return _new_tuple(AppendResult, (NONE, base_offset, last_offset, log_append_time_ms, False, True, "", ()))
 
     def _refused(self, verdict: Verdict) -> AppendResult:
         if isinstance(verdict, Duplicate):
@@ -178,10 +182,37 @@ class PartitionLog:
         assert isinstance(verdict, Rejected)
         return AppendResult(verdict.error, -1, -1, message=f"{self.topic_partition}: {verdict.message}")
 
-    def _find_invalid(self, batch: RecordBatch, now_ms: int, origin: Origin) -> AppendResult | None:
+    def _check_closely(self, batch: RecordBatch, now_ms: int, origin: Origin) -> RecordBatch | AppendResult:
+        """The batch as it is to be written, or why it isn't."""
+        is_packed = isinstance(batch.records, bytes)
+        if is_packed and origin is Origin.CLIENT:
+            checked = check_batch(batch, self.settings, now_ms)
+            if isinstance(checked, Refusal):
+                return self._invalid(*checked)
+            batch = checked
+        invalid = self._find_invalid(batch, origin)
+        if invalid is None and not is_packed and origin is Origin.CLIENT:
+            invalid = self._find_bad_records(batch, now_ms)
+        if invalid is not None:
+            return invalid
+        if batch.size_bytes > self.settings.segment_bytes:
+            return self._invalid(
+                ErrorCode.RECORD_LIST_TOO_LARGE,
+                f"a batch of {batch.size_bytes} bytes came, a segment takes {self.settings.segment_bytes}. Send smaller "
+                "batches.",
+                found_in_log=False,
+            )
+        if self._is_log_append_time:
+            return batch._replace(max_timestamp_ms=now_ms, attributes=batch.attributes | LOG_APPEND_TIME)
+        if batch.attributes & LOG_APPEND_TIME:
+            return batch._replace(attributes=batch.attributes & ~LOG_APPEND_TIME)
+        return batch
+
+    def _find_invalid(self, batch: RecordBatch, origin: Origin) -> AppendResult | None:
+        """What the header alone gives away."""
         if batch.base_offset:
             return self._invalid(ErrorCode.INVALID_RECORD, f"base_offset {batch.base_offset} came, 0 was expected")
-        limit = self._max_message_bytes
+        limit = self.settings.max_message_bytes
         if batch.size_bytes > limit:
             return self._invalid(
                 ErrorCode.MESSAGE_TOO_LARGE,
@@ -204,19 +235,46 @@ class PartitionLog:
                 ErrorCode.INVALID_RECORD,
                 f"producer {batch.producer_id} sent base_sequence {batch.base_sequence}, which must be 0 or more",
             )
-        if not self._is_log_append_time and (
-            batch.max_timestamp_ms - now_ms > self._timestamp_after_max_ms
-            or now_ms - batch.base_timestamp_ms > self._timestamp_before_max_ms
-        ):
+        return None
+
+    def _find_bad_records(self, batch: RecordBatch, now_ms: int) -> AppendResult | None:
+        """Records without a key where one is needed, or too far from the leader's time. Only of objects: `check_batch`
+        has looked at bytes. One record blamed for its time decides the error of all."""
+        needs_key = "compact" in self.settings.cleanup_policy
+        lowest_ms, highest_ms = now_ms - self._timestamp_before_max_ms, now_ms + self._timestamp_after_max_ms
+        records: Any = batch.records
+        without_key = dict.fromkeys([index for index, each in enumerate(records) if needs_key and each.key is None])
+        out_of_time = [
+            index
+            for index, record in enumerate(records)
+            if not (self._is_log_append_time or lowest_ms <= record.timestamp_ms <= highest_ms)
+            and index not in without_key
+        ]
+        indexes = tuple(sorted([*without_key, *out_of_time]))
+        if out_of_time:
             return self._invalid(
                 ErrorCode.INVALID_TIMESTAMP,
                 f"timestamps {batch.base_timestamp_ms}..{batch.max_timestamp_ms} are too far from the broker's time "
                 f"{now_ms}",
+                indexes,
+            )
+        if without_key:
+            return self._invalid(
+                ErrorCode.INVALID_RECORD, "a compacted topic takes no record without a key. Give each one.", indexes
             )
         return None
 
-    def _invalid(self, error: ErrorCode, message: str, found_in_log: bool = True) -> AppendResult:
-        return AppendResult(error, -1, -1, found_in_log=found_in_log, message=f"{self.topic_partition}: {message}")
+    def _invalid(
+        self, error: ErrorCode, message: str, record_errors: tuple[int, ...] = (), found_in_log: bool = True
+    ) -> AppendResult:
+        return AppendResult(
+            error,
+            -1,
+            -1,
+            found_in_log=found_in_log,
+            message=f"{self.topic_partition}: {message}",
+            record_errors=record_errors,
+        )
 
     def append_as_follower(self, batches: tuple[RecordBatch, ...]) -> None:
         """Store what the leader sent, and remember it. Judges nothing; offsets must rise and begin at or after the end."""
@@ -228,6 +286,14 @@ class PartitionLog:
                 )
             if batch.leader_epoch != self.leader_epochs.latest:
                 self.assign_leader_epoch(batch.leader_epoch, batch.base_offset)
+            segments = self.segments
+            if (
+                batch.base_offset >= segments.look_at
+                or batch.max_timestamp_ms > segments.roll_after_ms
+                or batch.size_bytes > self._max_bytes
+            ):
+                if segments.is_full(batch.base_offset, batch, batch.max_timestamp_ms, self.settings):
+                    self._roll(batch.base_offset)
             self.store.append(batch)
             self.log_end_offset = batch.end_offset
             if batch.is_control:
@@ -238,56 +304,6 @@ class PartitionLog:
         """`leader_epoch` begins at `start_offset` (default: the log's end). Durable at once."""
         if self.leader_epochs.assign(leader_epoch, self.log_end_offset if start_offset is None else start_offset):
             self.store.write_checkpoint("leader_epochs", self.leader_epochs.freeze())
-
-    # --- cutting --------------------------------------------------------------------------------------------------
-
-    def truncate_to(self, offset: int) -> None:
-        """Cut the end: nothing at or above `offset` remains, and the producer state is rebuilt from what does.
-
-        O(batches left). A batch is never split: one that contains `offset` goes whole, and the log ends at `offset`.
-        """
-        end_offset = min(offset, self.log_end_offset)
-        if self.leader_epochs.truncate_from_end(end_offset):
-            self.store.write_checkpoint("leader_epochs", self.leader_epochs.freeze())
-        if offset >= self.log_end_offset:
-            return
-        self.store.truncate(offset)
-        self.log_end_offset = offset
-        self.high_watermark = min(self.high_watermark, offset)
-        if offset < self.log_start_offset:
-            self.advance_log_start(offset)
-        self._remember_everything()
-
-    def restart_at(self, offset: int) -> None:
-        """Throw the whole log away and begin at `offset`: the leader has nothing older."""
-        self.truncate_to(0)
-        self.store.truncate(offset)
-        self.log_end_offset = self.high_watermark = offset
-        self.advance_log_start(offset)
-        self._remember_everything()
-
-    def advance_log_start(self, offset: int) -> None:
-        """What lies below `offset` is no longer served. Producers are not forgotten for it."""
-        self.log_start_offset = offset
-        if self.leader_epochs.truncate_from_start(offset):
-            self.store.write_checkpoint("leader_epochs", self.leader_epochs.freeze())
-        self.store.write_checkpoint("log_start_offset", offset)
-
-    def _remember_everything(self) -> None:
-        state = self.producer_state
-        state.forget_all()
-        self.aborted = []
-        for batch in self.store.read(0, self.log_end_offset, 2**62):
-            if batch.is_control:
-                self._note_aborted(batch)
-            state.remember(batch)
-        state.replicated_up_to(self.high_watermark)
-
-    def _note_aborted(self, marker: RecordBatch) -> None:
-        entry = self.producer_state.find_entry(marker.producer_id)
-        if entry is not None and entry.txn_first_offset != NO_TRANSACTION and marker.record_count:
-            if not marker_of(marker).is_commit:
-                self.aborted.append(AbortedTransaction(marker.producer_id, entry.txn_first_offset, marker.base_offset))
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -305,17 +321,69 @@ class PartitionLog:
 
     @property
     def last_stable_offset(self) -> int:
-        """Everything below is committed and no part of an undecided transaction."""
-        unstable = self.producer_state.first_unstable_offset
-        return self.high_watermark if unstable < 0 else min(unstable, self.high_watermark)
+        """Everything below is committed and no part of an undecided transaction.
+
+        When the log's start has moved into or beyond such a transaction: the start of the batch that it has come to.
+        """
+        unstable: int = self.producer_state.first_unstable_offset
+        if unstable < 0:
+            return self.high_watermark
+        if unstable < self.log_start_offset:
+            at_start = self.store.read(self.log_start_offset, NO_LIMIT, 1)
+            unstable = at_start[0].base_offset if at_start else self.log_start_offset
+        return min(unstable, self.high_watermark)
+
+    def find_offset_by_timestamp(self, timestamp_ms: int, end_offset: int) -> tuple[int, int, int] | None:
+        """(offset, timestamp, leader epoch) of the first record not older than `timestamp_ms`; None when there is none
+        or it is not below `end_offset`. O(segments + batches of one + records of one batch)."""
+        start_offset = self.log_start_offset
+        self.segments.describe()
+        for segment in self.segments.all:
+            if segment.max_timestamp_ms < timestamp_ms or segment.end_offset <= start_offset:
+                continue
+            for batch in self.store.read(max(segment.base_offset, start_offset), segment.end_offset, NO_LIMIT):
+                if batch.max_timestamp_ms >= timestamp_ms and not batch.is_control:
+                    for offset, time_ms in self._times(batch):
+                        if time_ms >= timestamp_ms and offset >= start_offset:
+                            return (offset, time_ms, self.leader_epoch_at(offset)) if offset < end_offset else None
+        return None
+
+    def max_timestamp(self, end_offset: int) -> tuple[int, int, int] | None:
+        """(offset, timestamp, leader epoch) of the newest record, the first of several; None when it is not below
+        `end_offset`. It is looked for in all that is stored, also below the log's start: so does Kafka."""
+        newest = None
+        for batch in self.store.read(0, NO_LIMIT, NO_LIMIT):
+            if not batch.is_control and (newest is None or batch.max_timestamp_ms > newest.max_timestamp_ms):
+                newest = batch
+        for offset, time_ms in self._times(newest) if newest is not None else ():
+            if newest is not None and time_ms == newest.max_timestamp_ms:
+                return (offset, time_ms, self.leader_epoch_at(offset)) if offset < end_offset else None
+        return None
+
+    @staticmethod
+    def _times(batch: RecordBatch) -> list[tuple[int, int]]:
+        """(offset, timestamp) of each record."""
+        records: tuple[Record, ...] = decode_records(batch) if isinstance(batch.records, bytes) else batch.records
+        append_time_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else None
+        return [
+            (batch.base_offset + index, record.timestamp_ms if append_time_ms is None else append_time_ms)
+            for index, record in enumerate(records)
+        ]
+
+    def leader_epoch_at(self, offset: int) -> int:
+        """Which leader epoch wrote the record at `offset`; -1 in a log without any."""
+        entries = self.leader_epochs.entries
+        wrote = [leader_epoch for leader_epoch, start_offset in entries if start_offset <= offset]
+        return wrote[-1] if wrote else (entries[0][0] if entries else -1)
 
     def end_offset_for(self, leader_epoch: int) -> tuple[int, int]:
         """Where that leader epoch ends here: (largest known epoch up to it, its end); (-1, -1) when unknown."""
         return self.leader_epochs.end_offset_for(leader_epoch, self.log_end_offset)
 
     def check_invariants(self) -> None:
-        """L1 to L3, and the heart's own. O(log)."""
+        """L1 to L3 and L5, and the heart's own. O(log)."""
         where = str(self.topic_partition)
+        state = self.producer_state
         if not self.log_start_offset <= self.high_watermark <= self.log_end_offset:
             raise InvariantViolation(
                 f"{where}: log start {self.log_start_offset}, high watermark {self.high_watermark} and log end "
@@ -324,38 +392,71 @@ class PartitionLog:
             )
         end_offset, leader_epoch = -1, -1
         fold = ProducerState()
-        for batch in self.store.read(0, self.log_end_offset, 2**62):
+        first_offsets: dict[int, int] = {}
+        for batch in self.store.read(0, self.log_end_offset, NO_LIMIT):
             if batch.base_offset < end_offset:
                 raise InvariantViolation(f"{where}: {batch} begins before {end_offset}", "L1")
             if batch.leader_epoch < leader_epoch:
                 raise InvariantViolation(f"{where}: {batch} has a lower leader epoch than {leader_epoch} before", "L2")
             end_offset, leader_epoch = batch.end_offset, batch.leader_epoch
             fold.remember(batch)
-        for producer_id, entry in self.producer_state.entries():
+            if batch.base_offset >= state.remembers_from and batch.producer_id >= 0 and batch.record_count:
+                first_offsets.setdefault(batch.producer_id, batch.base_offset)
+        self._check_memory(fold, first_offsets)
+        self._check_segments()
+        state.check_invariants()
+
+    def _check_memory(self, fold: ProducerState, first_offsets: dict[int, int]) -> None:
+        """L3, against `fold`: what remembering every stored batch gives."""
+        state = self.producer_state
+        for producer_id, entry in state.entries():
             known = fold.find_entry(producer_id)
-            said = known.batches if known is not None else []
-            if self.producer_state.has_expired:
-                said = said[len(said) - len(entry.batches) :]
-            if known is None or said != entry.batches or known.producer_epoch != entry.producer_epoch:
+            if known is None:
+                continue  # its records are deleted
+            stored_from = known.known_from
+            remembered = [_identity(each) for each in entry.batches if each.base_offset >= stored_from]
+            said = [_identity(each) for each in known.batches]
+            suffix = said[len(said) - len(remembered) :]
+            missing = known.batches[: len(said) - len(remembered)]
+            is_short = any(each.base_offset >= entry.known_from for each in missing)
+            if suffix != remembered or is_short or entry.producer_epoch != known.producer_epoch:
                 raise InvariantViolation(
-                    f"{where}: producer {producer_id} is remembered as {entry.batches}, the log says "
-                    f"{known.batches if known else 'nothing'}",
+                    f"{self.topic_partition}: producer {producer_id} is remembered as {entry.batches}, the log says "
+                    f"{known.batches}",
                     "L3",
                 )
-        self.producer_state.check_invariants()
+        if not state.has_expired:
+            for producer_id, first_offset in first_offsets.items():
+                found = state.find_entry(producer_id)
+                if found is None or found.known_from > first_offset:
+                    raise InvariantViolation(
+                        f"{self.topic_partition}: producer {producer_id} wrote at {first_offset}, which is forgotten",
+                        "L3",
+                    )
+
+    def _check_segments(self) -> None:
+        """L5."""
+        self.segments.describe()
+        beyond = [offset for offset in self.store.snapshot_offsets() if offset > self.log_end_offset]
+        if beyond:
+            raise InvariantViolation(f"{self.topic_partition}: snapshots {beyond} are newer than the log", "L5")
+        bases = self.segments.base_offsets()
+        for segment, next_offset in zip(self.segments.all, [*bases[1:], NO_LIMIT], strict=True):
+            stored = self.store.read(segment.base_offset, next_offset, NO_LIMIT)
+            size_bytes = sum([batch.size_bytes for batch in stored])
+            newest_ms = max([batch.max_timestamp_ms for batch in stored], default=NO_TIMESTAMP)
+            if segment.size_bytes != size_bytes or segment.max_timestamp_ms < newest_ms or bases != sorted(bases):
+                raise InvariantViolation(
+                    f"{self.topic_partition}: segment {segment.base_offset} says {segment.size_bytes} bytes up to "
+                    f"{segment.max_timestamp_ms}, stored are {size_bytes} up to {newest_ms}",
+                    "L5",
+                )
 
     # --- freezing -------------------------------------------------------------------------------------------------
 
     def freeze(self) -> tuple[Any, ...]:
         """Everything that is not in the store."""
-        return (
-            self.log_start_offset,
-            self.log_end_offset,
-            self.high_watermark,
-            self.leader_epochs.freeze(),
-            self.producer_state.freeze(),
-            tuple(self.aborted),
-        )
+        return self._freeze_kept()
 
     @classmethod
     def thaw(
@@ -365,9 +466,11 @@ class PartitionLog:
         log = cls.__new__(cls)
         log.topic_partition = topic_partition
         log.store = store
-        log.apply(settings)
-        log.log_start_offset, log.log_end_offset, log.high_watermark, epochs, state, aborted = frozen
-        log.leader_epochs = LeaderEpochs(epochs)
-        log.producer_state = ProducerState.thaw(state)
-        log.aborted = list(aborted)
+        log._thaw_kept(frozen)
+        log._open_with(settings)
         return log
+
+
+def _identity(batch: RecordBatch) -> tuple[int, int, int]:
+    """What a snapshot keeps of a batch, but for its time."""
+    return (batch.base_sequence, batch.base_offset, batch.last_offset_delta)

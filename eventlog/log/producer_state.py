@@ -22,6 +22,7 @@ The rows are tried from the top, as `judge` does it. Transactions add two gates 
 
 `judge` looks and changes nothing; `remember` changes and judges nothing. A follower, a restart and a truncation use only
 `remember`, on whatever the log holds. So a new leader knows what the old one knew, and failover needs no code here.
+What a restart spares itself it takes from a snapshot, and thereby knows less (see `kept_log`).
 
 Invariants:
 
@@ -30,6 +31,9 @@ P2. They are the newest data batches of that producer and epoch in the log.
 P3. A rejected or duplicate batch leaves everything as it was (a verdict is a look).
 P4. `next_sequence` follows the newest batch's last sequence; it is NOT_PLAIN while a plain batch must be looked at more
     closely (nothing remembered, an open transaction, a verification under way, an epoch of -1).
+P5. Nobody is due for expiry before its place in the queue is (see `expiry`).
+P6. Every batch at or above `remembers_from` was remembered one by one; what lies below came out of a snapshot or is
+    not known. An entry lacks only batches below its `known_from`.
 
 Why the next sequence is looked at before the five: a batch that is next can't also be one of the five, unless five
 batches span all 2**31 sequences. A record takes 7 bytes at least and a batch's size is an int32, so five batches hold
@@ -41,20 +45,39 @@ Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntr
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
-
-from sortedcontainers import SortedDict
+from typing import Final, NamedTuple
 
 from eventlog.errors import ErrorCode, InvariantViolation
+from eventlog.log.expiry import NEVER, bucket_of
 from eventlog.log.marker import marker_of
+from eventlog.log.producers import (
+    NO_GUARD,
+    NO_TRANSACTION,
+    NOT_PLAIN,
+    ProducerEntry,
+    Producers,
+    Verification,
+    as_sorted,
+)
 from eventlog.values.record import TRANSACTIONAL, RecordBatch
-from eventlog.values.sequence import MAX_SEQUENCE, NO_PRODUCER_EPOCH, NO_SEQUENCE, is_next
+from eventlog.values.sequence import MAX_SEQUENCE, NO_PRODUCER_EPOCH, is_next
+
+__all__ = [
+    "ACCEPTED",
+    "NOT_PLAIN",
+    "NO_GUARD",
+    "NO_TRANSACTION",
+    "REMEMBERED_BATCHES",
+    "Accepted",
+    "Duplicate",
+    "Origin",
+    "ProducerEntry",
+    "ProducerState",
+    "Rejected",
+    "Verdict",
+]
 
 REMEMBERED_BATCHES: Final = 5
-NOT_PLAIN: Final = -2
-NO_TRANSACTION: Final = -1
-NO_GUARD: Final = 0
-NO_COORDINATOR_EPOCH: Final = -1
 
 
 class Origin(IntEnum):
@@ -88,85 +111,24 @@ Verdict = Accepted | Duplicate | Rejected
 ACCEPTED: Final = Accepted()
 
 
-class ProducerEntry:
-    """What one partition remembers of one producer."""
-
-    __slots__ = (
-        "batches",
-        "coordinator_epoch",
-        "newest_marker",
-        "next_sequence",
-        "producer_epoch",
-        "txn_first_offset",
-    )
-
-    def __init__(self, producer_epoch: int) -> None:
-        self.producer_epoch = producer_epoch
-        self.batches: list[RecordBatch] = []
-        self.next_sequence = NOT_PLAIN
-        self.newest_marker: tuple[int, int] | None = None  # its offset and timestamp
-        self.coordinator_epoch = NO_COORDINATOR_EPOCH
-        self.txn_first_offset = NO_TRANSACTION
-
-    @property
-    def last_sequence(self) -> int:
-        """Last sequence of the newest batch; -1 when no batch of this epoch is remembered."""
-        return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
-
-    @property
-    def last_timestamp_ms(self) -> int:
-        """Max timestamp of the newest batch, or the timestamp of a marker after it; -1 when neither is known."""
-        newest = self.batches[-1] if self.batches else None
-        marker = self.newest_marker
-        if marker is not None and (newest is None or marker[0] > newest.base_offset):
-            return marker[1]
-        return newest.max_timestamp_ms if newest is not None else -1
-
-    def find_duplicate(self, batch: RecordBatch) -> RecordBatch | None:
-        """The remembered batch with exactly the first and last sequence of `batch`, newest first."""
-        base_sequence = batch.base_sequence
-        last_offset_delta = batch.last_offset_delta
-        for known in reversed(self.batches):
-            if known.base_sequence == base_sequence and known.last_offset_delta == last_offset_delta:
-                return known
-        return None
-
-
-class Verification(NamedTuple):
-    """A transactional producer's first batch here is being verified with its coordinator (KIP-890)."""
-
-    guard: int
-    lowest_sequence: int
-    producer_epoch: int
-    since_ms: int
-
-
-def _sorted(known: Any) -> Any:
-    """`known` as a SortedDict, itself if it is one."""
-    return known if known.__class__ is SortedDict else SortedDict(known)
-
-
-class ProducerState:
+class ProducerState(Producers):
     """All producers of one partition. See the module's text for the rules."""
 
-    __slots__ = ("_entries", "_last_guard", "_verifications", "has_expired", "ongoing", "unreplicated")
-
-    def __init__(self) -> None:
-        self._entries: dict[int, ProducerEntry] = {}
-        self._verifications: dict[int, Verification] = {}
-        self._last_guard = NO_GUARD
-        # A producer was forgotten for its age: since then less may be remembered than the log says.
-        self.has_expired = False
-        # First offset -> producer id, of open transactions; first offset -> (producer id, marker's offset), of ended
-        # ones whose marker is not yet below the high watermark.
-        # Most partitions never see a transaction: the sorted ones are made with the first (see `_sorted`).
-        self.ongoing: Any = {}
-        self.unreplicated: Any = {}
+    __slots__ = ()
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
-    def judge(self, batch: RecordBatch, origin: Origin = Origin.CLIENT, guard: int = NO_GUARD) -> Verdict:
-        """The verdict on a batch that has a producer id. Looks only; O(1)."""
+    def judge(
+        self,
+        batch: RecordBatch,
+        origin: Origin = Origin.CLIENT,
+        guard: int = NO_GUARD,
+        transaction_version: int = 0,
+    ) -> Verdict:
+        """The verdict on a batch that has a producer id. Looks only; O(1).
+
+        `transaction_version` is what a coordinator says of its marker: from 2 on it must raise the epoch.
+        """
         entry = self._entries.get(batch.producer_id)
         if (
             entry is not None
@@ -175,17 +137,27 @@ class ProducerState:
             and not batch.attributes & TRANSACTIONAL
         ):
             return ACCEPTED
-        return self._judge_closely(batch, entry, origin, guard)
+        return self._judge_closely(batch, entry, origin, guard, transaction_version)
 
-    def _judge_closely(self, batch: RecordBatch, entry: ProducerEntry | None, origin: Origin, guard: int) -> Verdict:
+    def _judge_closely(
+        self, batch: RecordBatch, entry: ProducerEntry | None, origin: Origin, guard: int, transaction_version: int
+    ) -> Verdict:
         is_from_client = origin is Origin.CLIENT
         if is_from_client and entry is not None and batch.producer_epoch == entry.producer_epoch:
             known = entry.find_duplicate(batch)
             if known is not None:
                 return Duplicate(known.base_offset, known.last_offset, known.max_timestamp_ms)
         if batch.is_control:
-            return self._judge_marker(batch, entry)
-        if batch.is_transactional and (entry is None or entry.txn_first_offset == NO_TRANSACTION):
+            return self._judge_marker(batch, entry, transaction_version)
+        if (
+            batch.is_transactional
+            and self.is_verification_required
+            and (
+                entry is None
+                or entry.txn_first_offset == NO_TRANSACTION
+                or entry.producer_epoch != batch.producer_epoch
+            )
+        ):
             verification = self._verifications.get(batch.producer_id)
             if guard == NO_GUARD or verification is None or verification.guard != guard:
                 return Rejected(
@@ -215,7 +187,16 @@ class ProducerState:
         verification = self._verifications.get(batch.producer_id)
         if verification is not None and batch.base_sequence > verification.lowest_sequence:
             return self._out_of_order(batch, verification.lowest_sequence, "whose verification is under way")
+        if (
+            verification is not None
+            and verification.must_begin_at_zero
+            and batch.base_sequence != 0
+            and (entry is None or not entry.batches)
+        ):
+            return self._out_of_order(batch, 0, "since no batch of it is here and its transaction is of version 2")
         if entry is None or entry.producer_epoch == NO_PRODUCER_EPOCH:
+            if self.must_begin_at_zero and batch.base_sequence != 0 and (entry is None or not entry.batches):
+                return self._out_of_order(batch, 0, "from a producer that is not known here")
             return None
         if batch.producer_epoch != entry.producer_epoch:
             if batch.base_sequence != 0:
@@ -231,7 +212,7 @@ class ProducerState:
             batch, expected, f"after last_sequence {newest.last_sequence} at offset {newest.last_offset}"
         )
 
-    def _judge_marker(self, batch: RecordBatch, entry: ProducerEntry | None) -> Verdict:
+    def _judge_marker(self, batch: RecordBatch, entry: ProducerEntry | None, transaction_version: int) -> Verdict:
         if entry is None or not batch.record_count:
             return ACCEPTED
         if batch.producer_epoch < entry.producer_epoch:
@@ -239,6 +220,16 @@ class ProducerState:
                 ErrorCode.INVALID_PRODUCER_EPOCH,
                 f"producer {batch.producer_id}: a marker of epoch {batch.producer_epoch} came, {entry.producer_epoch} "
                 "or higher was expected. The transaction it ends belongs to a fenced producer.",
+            )
+        if (
+            transaction_version >= 2
+            and batch.producer_epoch == entry.producer_epoch
+            and entry.txn_first_offset != NO_TRANSACTION
+        ):
+            return Rejected(
+                ErrorCode.INVALID_PRODUCER_EPOCH,
+                f"producer {batch.producer_id}: a marker of epoch {batch.producer_epoch} came, "
+                f"{entry.producer_epoch + 1} or higher was expected: since transaction version 2 each end raises it.",
             )
         coordinator_epoch = marker_of(batch).coordinator_epoch
         if coordinator_epoch < entry.coordinator_epoch:
@@ -271,6 +262,7 @@ class ProducerState:
             or entry.next_sequence == NOT_PLAIN
             or batch.producer_epoch != entry.producer_epoch
             or batch.attributes & TRANSACTIONAL
+            or batch.max_timestamp_ms < entry.queued_ms
         ):
             self._remember_closely(batch, entry)
             return
@@ -286,11 +278,7 @@ class ProducerState:
                 self._remember_marker(batch)
             return
         producer_id = batch.producer_id
-        if entry is None:
-            entry = self._entries[producer_id] = ProducerEntry(batch.producer_epoch)
-        elif batch.producer_epoch != entry.producer_epoch:
-            entry.producer_epoch = batch.producer_epoch
-            entry.batches = []
+        entry = self._entry_for(batch, entry)
         entry.batches.append(batch)
         if len(entry.batches) > REMEMBERED_BATCHES:
             del entry.batches[0]
@@ -298,119 +286,82 @@ class ProducerState:
             self._verifications.pop(producer_id, None)
             if entry.txn_first_offset == NO_TRANSACTION:
                 entry.txn_first_offset = batch.base_offset
-                self.ongoing = _sorted(self.ongoing)
+                self.ongoing = as_sorted(self.ongoing)
                 self.ongoing[batch.base_offset] = producer_id
         entry.next_sequence = self._plain_next_sequence(producer_id, entry)
 
-    def _plain_next_sequence(self, producer_id: int, entry: ProducerEntry) -> int:
-        """P4."""
-        if (
-            not entry.batches
-            or entry.producer_epoch < 0
-            or entry.batches[-1].base_sequence < 0
-            or entry.txn_first_offset != NO_TRANSACTION
-            or producer_id in self._verifications
-        ):
-            return NOT_PLAIN
-        return (entry.last_sequence + 1) & MAX_SEQUENCE
+    def _entry_for(self, batch: RecordBatch, entry: ProducerEntry | None) -> ProducerEntry:
+        """The producer's entry in the batch's epoch, and not later in the order of expiry than the batch's time."""
+        producer_id, at_ms = batch.producer_id, batch.max_timestamp_ms
+        if entry is None:
+            entry = self._entries[producer_id] = ProducerEntry(batch.producer_epoch, batch.base_offset, at_ms)
+            self._queue.add(producer_id, at_ms)
+            return entry
+        if batch.producer_epoch != entry.producer_epoch:
+            entry.producer_epoch = batch.producer_epoch
+            entry.batches = []
+        if at_ms < entry.queued_ms:
+            self._place(producer_id, entry, at_ms)
+        return entry
 
     def _remember_marker(self, batch: RecordBatch) -> None:
         producer_id = batch.producer_id
         self._verifications.pop(producer_id, None)
-        entry = self._entries.get(producer_id)
-        if entry is None:
-            entry = self._entries[producer_id] = ProducerEntry(batch.producer_epoch)
-        elif batch.producer_epoch != entry.producer_epoch:
-            entry.producer_epoch = batch.producer_epoch
-            entry.batches = []
+        entry = self._entry_for(batch, self._entries.get(producer_id))
+        if entry.queued_ms == NEVER:
+            self._place(producer_id, entry, batch.max_timestamp_ms)
         if entry.txn_first_offset != NO_TRANSACTION:
             del self.ongoing[entry.txn_first_offset]
-            self.unreplicated = _sorted(self.unreplicated)
+            self.unreplicated = as_sorted(self.unreplicated)
             self.unreplicated[entry.txn_first_offset] = (producer_id, batch.base_offset)
             entry.txn_first_offset = NO_TRANSACTION
         entry.coordinator_epoch = marker_of(batch).coordinator_epoch
         entry.newest_marker = (batch.base_offset, batch.max_timestamp_ms)
         entry.next_sequence = self._plain_next_sequence(producer_id, entry)
 
-    def start_verification(self, producer_id: int, producer_epoch: int, base_sequence: int, now_ms: int) -> int:
-        """The guard that a transactional batch of this producer must show; the same one until it is used or cleared."""
+    def start_verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, now_ms: int, must_begin_at_zero: bool = False
+    ) -> int:
+        """The guard that a transactional batch of this producer must show; the same one until it is used or cleared.
+
+        NO_GUARD when a transaction of this epoch is open here: nothing to verify. A fenced epoch leaves nothing behind:
+        its guard fits nowhere. `must_begin_at_zero`: the producer uses transaction version 2, so a first batch here
+        with another sequence has lost one before it.
+        """
+        entry = self._entries.get(producer_id)
+        if entry is not None and producer_epoch <= entry.producer_epoch:
+            if producer_epoch < entry.producer_epoch:
+                self._last_guard += 1
+                return self._last_guard
+            if entry.txn_first_offset != NO_TRANSACTION:
+                return NO_GUARD
         known = self._verifications.get(producer_id)
         if known is None:
             self._last_guard += 1
-            known = Verification(self._last_guard, base_sequence, producer_epoch, now_ms)
+            known = Verification(self._last_guard, base_sequence, producer_epoch, now_ms, must_begin_at_zero)
         elif producer_epoch > known.producer_epoch:
             known = known._replace(lowest_sequence=base_sequence, producer_epoch=producer_epoch)
         elif producer_epoch == known.producer_epoch and base_sequence < known.lowest_sequence:
             known = known._replace(lowest_sequence=base_sequence)
         self._verifications[producer_id] = known
-        entry = self._entries.get(producer_id)
         if entry is not None:
             entry.next_sequence = NOT_PLAIN
         return known.guard
 
-    def replicated_up_to(self, high_watermark: int) -> None:
-        """Ended transactions whose marker is below `high_watermark` no longer hold readers back."""
-        unreplicated = self.unreplicated
-        if unreplicated:
-            for first_offset in [first for first, (_, marker) in unreplicated.items() if marker < high_watermark]:
-                del unreplicated[first_offset]
-
-    def expire(self, now_ms: int, producer_id_expiration_ms: int) -> int:
-        """Forget producers idle for `producer_id_expiration_ms`, by their newest record's time; returns how many.
-
-        One with an open transaction is kept. Runs at a check interval, not at an append: until then an old entry still
-        rules. O(producers).
-        """
-        limit_ms = now_ms - producer_id_expiration_ms
-        gone = [
-            producer_id
-            for producer_id, entry in self._entries.items()
-            if entry.last_timestamp_ms <= limit_ms and entry.txn_first_offset == NO_TRANSACTION
-        ]
-        if gone:
-            self.has_expired = True
-        for producer_id in gone:
-            del self._entries[producer_id]
-        for producer_id in [p for p, known in self._verifications.items() if known.since_ms <= limit_ms]:
-            del self._verifications[producer_id]
-        return len(gone)
-
-    def forget_all(self) -> None:
-        """Start anew, before the log is remembered again."""
-        self._entries = {}
-        self._verifications = {}
-        self.has_expired = False
-        self.ongoing = {}
-        self.unreplicated = {}
-
-    # --- looking --------------------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find_entry(self, producer_id: int) -> ProducerEntry | None:
-        """What is remembered of this producer, or None."""
-        return self._entries.get(producer_id)
-
-    def entries(self) -> list[tuple[int, ProducerEntry]]:
-        """(producer id, entry) by rising producer id. O(n log n)."""
-        return sorted(self._entries.items())
-
-    @property
-    def first_unstable_offset(self) -> int:
-        """Lowest offset of a transaction that is open, or whose end is not yet replicated; -1 when there is none."""
-        first = self.ongoing.peekitem(0)[0] if self.ongoing else -1
-        if self.unreplicated:
-            ended = self.unreplicated.peekitem(0)[0]
-            return int(ended if first < 0 else min(first, ended))
-        return int(first)
-
     def check_invariants(self) -> None:
-        """P1 and P4; P2 needs the log and is checked there. O(producers)."""
+        """P1, P4 and P5; P2 needs the log and is checked there. O(producers)."""
         for producer_id, entry in self._entries.items():
             where = f"producer {producer_id}"
             if len(entry.batches) > REMEMBERED_BATCHES:
                 raise InvariantViolation(f"{where}: {len(entry.batches)} batches are remembered, 5 at most", "P1")
+            if entry.queued_ms == NEVER:
+                is_in_place = entry.txn_first_offset != NO_TRANSACTION
+            else:
+                is_in_place = bucket_of(entry.queued_ms) <= bucket_of(entry.last_timestamp_ms)
+            if not is_in_place:
+                raise InvariantViolation(
+                    f"{where}: its place {entry.queued_ms} is after its newest record's time", "P5"
+                )
             last_offset = -1
             for batch in entry.batches:
                 if batch.producer_epoch != entry.producer_epoch or batch.base_offset <= last_offset:
@@ -420,46 +371,3 @@ class ProducerState:
                 raise InvariantViolation(
                     f"{where}: next_sequence {entry.next_sequence} does not follow {entry.last_sequence}", "P4"
                 )
-
-    def freeze(self) -> tuple[Any, ...]:
-        """The state as plain tuples; times in it are records' own and stay absolute."""
-        return (
-            tuple(
-                [
-                    (
-                        producer_id,
-                        entry.producer_epoch,
-                        tuple(entry.batches),
-                        entry.next_sequence,
-                        entry.newest_marker,
-                        entry.coordinator_epoch,
-                        entry.txn_first_offset,
-                    )
-                    for producer_id, entry in self._entries.items()
-                ]
-            ),
-            (tuple(self._verifications.items()), self._last_guard, tuple(self.unreplicated.items()), self.has_expired)
-            if self._last_guard or self.unreplicated or self.has_expired
-            else (),
-        )
-
-    @classmethod
-    def thaw(cls, frozen: tuple[Any, ...]) -> ProducerState:
-        """The state that was frozen."""
-        state = cls()
-        entries, rest = frozen
-        for producer_id, epoch, batches, next_sequence, newest_marker, coordinator_epoch, txn in entries:
-            entry = state._entries[producer_id] = ProducerEntry(epoch)
-            entry.batches = list(batches)
-            entry.next_sequence = next_sequence
-            entry.newest_marker = newest_marker
-            entry.coordinator_epoch = coordinator_epoch
-            entry.txn_first_offset = txn
-            if txn != NO_TRANSACTION:
-                state.ongoing = _sorted(state.ongoing)
-                state.ongoing[txn] = producer_id
-        if rest:
-            verifications, state._last_guard, unreplicated, state.has_expired = rest
-            state._verifications = dict(verifications)
-            state.unreplicated = SortedDict(unreplicated)
-        return state

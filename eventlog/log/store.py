@@ -36,8 +36,16 @@ class LogStore(Protocol):
         """Drop every batch that contains or follows `end_offset`; the next append may be at `end_offset`."""
         ...
 
+    def delete_before(self, offset: int) -> None:
+        """Drop every batch that ends before `offset`, from the front. What follows keeps its place."""
+        ...
+
     def flush(self) -> None:
         """Everything appended so far is durable from now on."""
+        ...
+
+    def mend(self) -> int:
+        """After a crash: keep the whole, undamaged batches, drop what a torn write left behind them; how many bytes."""
         ...
 
     def write_checkpoint(self, name: str, value: Any) -> None:
@@ -48,10 +56,34 @@ class LogStore(Protocol):
         """The value last written under this name."""
         ...
 
+    def write_snapshot(self, offset: int, data: bytes) -> None:
+        """Keep a snapshot of the producer state below `offset`."""
+        ...
+
+    def read_snapshot(self, offset: int) -> bytes:
+        """What was written for `offset`, or what a crash left of it."""
+        ...
+
+    def snapshot_offsets(self) -> tuple[int, ...]:
+        """The offsets of all snapshots, rising."""
+        ...
+
+    def delete_snapshot(self, offset: int) -> None:
+        """No-op when there is none."""
+        ...
+
 
 class StoreProvider(Protocol):
     """Where a broker finds the stores of its replicas: all that remains of it after a crash."""
 
     def log_store(self, topic_partition: Any) -> LogStore:
         """The store of this replica, made empty when there is none yet."""
+        ...
+
+    def write_checkpoint(self, name: str, value: Any) -> None:
+        """Keep a small immutable value of the broker itself durably, at once."""
+        ...
+
+    def read_checkpoint(self, name: str, default: Any) -> Any:
+        """The value last written under this name."""
         ...

@@ -2,7 +2,9 @@
 
 S1. What lies below `durable_end_offset` survives every crash; what lies above survives a crash that keeps the disk, and
     is gone after one that loses the unflushed tail.
-S2. Checkpoints are durable at once.
+S2. Checkpoints and snapshots are durable at once; a test may damage a snapshot's bytes, the log copes.
+S3. A power cut may tear the first batch it takes. `mend` keeps it when it is whole by its length and checksum, else
+    nothing of it.
 
 Not here: what the batches mean.
 """

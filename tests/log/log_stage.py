@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+from eventlog.codec import decode_records
 from eventlog.log.partition_log import AppendResult, PartitionLog
 from eventlog.log.producer_state import Origin
 from eventlog.storage import MemoryLogStore
@@ -37,10 +38,16 @@ class Table:
         self.leader_epoch = leader_epoch
 
     def append(
-        self, each: RecordBatch, *, now_ms: int = T0, origin: Origin = Origin.CLIENT, guard: int = 0
+        self,
+        each: RecordBatch,
+        *,
+        now_ms: int = T0,
+        origin: Origin = Origin.CLIENT,
+        guard: int = 0,
+        transaction_version: int = 0,
     ) -> AppendResult:
         before = self.state()
-        result = self.log.append_as_leader(each, self.leader_epoch, now_ms, origin, guard)
+        result = self.log.append_as_leader(each, self.leader_epoch, now_ms, origin, guard, transaction_version)
         if result.error or result.is_duplicate:
             assert self.state() == before, "a refused or recognised batch changed something"
         self.check()
@@ -62,10 +69,20 @@ class Table:
     def commit(self) -> None:
         self.log.set_high_watermark(self.log.log_end_offset)
 
-    def reload(self) -> None:
-        """A restart: a new log over the same store."""
-        self.log = PartitionLog(TP, self.store, self.settings)
+    def reload(self, how: str = "kill", now_ms: int = 0) -> None:
+        """A restart, "clean" or by "kill" -9: a new log over the same store."""
+        if how == "clean":
+            self.log.close()
+        self.log = PartitionLog(TP, self.store, self.settings, now_ms)
         self.check()
+
+    @property
+    def snapshots(self) -> list[int]:
+        return list(self.store.snapshot_offsets())
+
+    @property
+    def bases(self) -> list[int]:
+        return self.log.segments.base_offsets()
 
     def check(self) -> None:
         log = self.log
@@ -80,12 +97,12 @@ class Table:
         assert thawed.last_stable_offset == log.last_stable_offset
 
     def state(self) -> tuple[object, ...]:
-        """Everything but the leader epochs, which are written before the verdict."""
+        """Everything but the leader epochs and the segments, which are minded before the verdict."""
         log = self.log
         stored = self.store.freeze()
         return (
             log.log_start_offset, log.log_end_offset, log.high_watermark, log.producer_state.freeze(),
-            stored[:3],
+            stored[0], stored[2],
         )  # fmt: skip
 
     def window(self, producer_id: int = 1) -> list[tuple[int, int]]:
@@ -104,4 +121,4 @@ class Table:
 
     def values(self) -> list[str]:
         stored = self.log.read(0, self.end, 2**62)
-        return [record.value.decode() for each in stored for record in each.records]  # type: ignore[union-attr]
+        return [(record.value or b"").decode() for each in stored for record in decode_records(each)]

@@ -1,7 +1,8 @@
 """Epochs, fencing and markers at the log, scenario by scenario (EF-02 to EF-27), and what readers may see because of them.
 
-Where a scenario speaks of verification switched off, the producer is verified first: here it is always on. EF-18, a
-tentative update that spans several batches, has nothing to stand on: an append is one batch. EF-29 is the broker's.
+Where a scenario speaks of verification switched off, the producer is verified first (see `test_tx_scenarios` for off).
+EF-18, a tentative update that spans several batches, has nothing to stand on: an append is one batch. EF-29 is the
+broker's.
 """
 
 from __future__ import annotations
@@ -330,11 +331,11 @@ def test_an_open_transaction_keeps_its_producer_from_expiring() -> None:
     table = Transactions()
     table.t(1, 5, 0, 1)
     state = table.log.producer_state
-    assert state.expire(T0 + 2 * DAY_MS, DAY_MS) == 0
+    assert state.expire(T0 + 2 * DAY_MS, DAY_MS) == ()
     assert (table.last(), table.unstable) == ((5, 0), 0)
     table.mark(COMMIT, 1, 5, 0, at_ms=T0 + DAY_MS)
-    assert state.expire(T0 + 2 * DAY_MS - 1, DAY_MS) == 0, "a marker's time counts"
-    assert state.expire(T0 + 2 * DAY_MS, DAY_MS) == 1
+    assert state.expire(T0 + 2 * DAY_MS - 1, DAY_MS) == (), "a marker's time counts"
+    assert state.expire(T0 + 2 * DAY_MS, DAY_MS) == (1,)
 
 
 def test_a_batch_after_a_marker_says_the_time_again() -> None:

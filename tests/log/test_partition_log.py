@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from log_stage import MAX, T0, TP, Table, batch, plain
+from log_stage import T0, Table, batch, plain
 
 from eventlog.errors import ErrorCode, InvariantViolation
-from eventlog.log.partition_log import LOG_APPEND_TIME, PartitionLog
-from eventlog.values import LogSettings, placed
+from eventlog.log.partition_log import LOG_APPEND_TIME
+from eventlog.values import placed
 
 HOUR_MS = 3_600_000
 
@@ -266,26 +264,52 @@ def test_producers_are_not_forgotten_when_their_records_are_deleted() -> None:
     assert table.log.leader_epochs.entries == [(1, 10)]
 
 
-def test_a_later_start_survives_a_restart_and_may_lie_inside_a_batch() -> None:
+@pytest.mark.parametrize("how", ["clean", "kill"])
+def test_a_later_start_that_was_written_down_survives_a_restart_and_may_lie_inside_a_batch(how: str) -> None:
     table = five_batches()
     table.commit()
     table.log.advance_log_start(5)
-    table.reload()
+    table.log.write_checkpoints()
+    table.reload(how)
     assert table.log.log_start_offset == 5
     assert table.log.high_watermark >= 5
     assert table.log.read(5, 10, 2**62)[0].base_offset == 4
 
 
+def test_a_crash_soon_after_a_later_start_undoes_it_and_a_clean_stop_does_not() -> None:
+    for how, start_offset in (("kill", 0), ("clean", 5)):
+        table = five_batches()
+        table.commit()
+        table.log.advance_log_start(5)
+        table.reload(how)
+        assert table.log.log_start_offset == start_offset
+
+
 # --- coming back --------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_remembers_all_five() -> None:
+@pytest.mark.parametrize("how", ["clean", "kill"])
+def test_a_restart_remembers_the_newest_batch_only(how: str) -> None:
     table = five_batches()
-    before = table.log.producer_state.freeze()
-    table.reload()
-    assert table.log.producer_state.freeze() == before
-    for index in range(5):
-        assert table.send(1, 0, 2 * index, 2) == f"dup {2 * index}..{2 * index + 1}"
+    table.reload(how)
+    assert table.window() == [(8, 9)]
+    assert [table.send(1, 0, first, 2) for first in (0, 2, 4, 6)] == [45] * 4
+    assert table.send(1, 0, 8, 2) == "dup 8..9"
+    assert table.send(1, 0, 10, 2) == (10, 11)
+    assert table.send(1, 0, 8, 2) == "dup 8..9"
+
+
+@pytest.mark.parametrize("how", ["clean", "kill"])
+def test_with_five_in_a_snapshot_a_restart_remembers_all_five(how: str) -> None:
+    table = Table(producer_snapshot_batches=5)
+    for sequence in range(7):
+        table.send(1, 0, sequence, 1)
+    table.reload(how)
+    assert [table.send(1, 0, sequence, 1) for sequence in range(7)] == [
+        45,
+        45,
+        *[f"dup {sequence}..{sequence}" for sequence in range(2, 7)],
+    ]
 
 
 def test_a_restart_drops_leader_epochs_beyond_a_lost_tail() -> None:
@@ -308,16 +332,23 @@ def test_a_restart_never_has_a_high_watermark_beyond_its_log() -> None:
     assert (table.log.high_watermark, table.end) == (0, 0)
 
 
-def test_expiry_is_not_part_of_the_log_so_a_restart_knows_the_producer_again() -> None:
+def test_expiry_is_not_part_of_the_log_so_a_crash_knows_the_producer_again() -> None:
     table = Table()
     table.send(1, 0, 0, 1)
     table.send(1, 0, 1, 1)
-    assert table.log.producer_state.expire(T0 + 1, 1) == 1
+    assert table.log.producer_state.expire(T0 + 1, 1) == (1,)
     assert table.send(1, 0, 7, 1) == (2, 2)
     assert table.window() == [(7, 7)]
-    table.check()
+    table.log.producer_state.expire(T0 + 1, 1)
     table.reload()
-    assert table.window() == [(0, 0), (1, 1), (7, 7)]
+    assert table.window() == [(7, 7)]
+    table.log.producer_state.expire(T0 + 1, 1)
+    table.reload("clean")
+    assert table.window() == [(7, 7)], "there was a snapshot at the log's end already, so none was written"
+    table.log.producer_state.expire(T0 + 1, 1)
+    table.append(plain())
+    table.reload("clean")
+    assert table.last() is None
 
 
 def test_an_expired_producers_fence_is_forgotten_with_it() -> None:
@@ -341,66 +372,6 @@ def test_the_check_notices_a_state_that_the_log_does_not_say() -> None:
             entry.next_sequence = 77
         with pytest.raises(InvariantViolation):
             table.log.check_invariants()
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("send"), st.sampled_from((1, 2)), st.sampled_from((0, 1)), st.integers(1, 3)),
-        st.tuples(st.just("plain"), st.integers(1, 3)),
-        st.tuples(st.just("elect")),
-        st.tuples(st.just("commit")),
-        st.tuples(st.just("flush")),
-        st.tuples(st.just("cut"), st.integers(0, 12)),
-        st.tuples(st.just("delete"), st.integers(0, 12)),
-        st.tuples(st.just("restart")),
-        st.tuples(st.just("power cut")),
-    ),
-    max_size=25,
-)
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(STEPS)
-def test_whatever_happens_a_rebuilt_log_equals_the_remembered_one(steps: list[tuple[object, ...]]) -> None:
-    table = Table()
-    for kind, *numbers in steps:
-        log = table.log
-        if kind == "send":
-            producer_id, raised, count = numbers
-            last = table.last(producer_id) or (0, MAX - 2)
-            epoch = last[0] + raised
-            table.send(producer_id, epoch, 0 if raised else (last[1] + 1) % 2**31, count)
-        elif kind == "plain":
-            table.append(plain(numbers[0]))
-        elif kind == "elect":
-            table.leader_epoch += 1
-            log.assign_leader_epoch(table.leader_epoch)
-        elif kind == "commit":
-            table.commit()
-        elif kind == "flush":
-            table.store.flush()
-        elif kind == "cut":
-            log.truncate_to(max(0, log.log_end_offset - numbers[0]))
-        elif kind == "delete":
-            log.advance_log_start(max(log.log_start_offset, log.high_watermark - numbers[0]))
-        else:
-            if kind == "power cut":
-                table.store.lose_unflushed_tail()
-            table.reload()
-        table.check()
-    before = table.log.producer_state.freeze()
-    entries = dict(table.log.producer_state.entries())
-    rebuilt = PartitionLog(TP, table.store, LogSettings())
-    assert sorted(rebuilt.producer_state.freeze()[0]) == sorted(before[0])
-    assert rebuilt.log_end_offset == table.end
-    assert rebuilt.log_start_offset == table.log.log_start_offset
-    assert [each for each in rebuilt.leader_epochs.entries if each[1] < table.end] == [
-        each for each in table.log.leader_epochs.entries if each[1] < table.end
-    ]
-    for producer_id, entry in entries.items():
-        known = rebuilt.producer_state.find_entry(producer_id)
-        assert known is not None
-        assert known.batches == entry.batches
 
 
 def test_a_batch_in_a_log_is_the_clients_batch_in_its_place() -> None:

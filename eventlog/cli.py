@@ -352,7 +352,9 @@ def _print_ending(summaries: list[_Summary], events: int) -> None:
 def _brokers_memory(batches: int) -> str:
     if batches == 1:
         return "a restarted broker remembers one batch of each producer, as Kafka's does (--snapshot-batches 1)"
-    return f"a restarted broker remembers {batches} batches of each producer; Kafka's one (--snapshot-batches {batches})"
+    return (
+        f"a restarted broker remembers {batches} batches of each producer; Kafka's one (--snapshot-batches {batches})"
+    )
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -139,6 +139,9 @@ class Leading(Reading):
         if error is NONE:
             if not is_duplicate:
                 self._appended(replica, leadership, now_ms, out)
+            elif log.high_watermark <= last_offset:
+                # A retry may commit what its first try could not: min_insync_replicas was lowered since.
+                self._try_to_commit(replica, leadership, now_ms, out)
             if acks == -1 and log.high_watermark <= last_offset:
                 required[topic_partition] = last_offset + 1
         return _new_tuple(

@@ -22,7 +22,10 @@ class ConnectionState:
     """One connection's state. `is_plain` is False when anything but `is_busy` must be looked at."""
 
     __slots__ = (
+        "awaited_answer",
         "backlog",
+        "early_answers",
+        "failing",
         "is_busy",
         "is_closed",
         "is_plain",
@@ -47,6 +50,21 @@ class ConnectionState:
         self.replies_lost = False
         self.requests_not_before_ms = 0
         self.replies_not_before_ms = 0
+        # Correlation ids of requests that the server's disk will refuse.
+        self.failing: tuple[int, ...] = ()
+        # The request that was overtaken, by its correlation id: later answers wait for its own. -1: none.
+        self.awaited_answer = -1
+        self.early_answers: tuple[Envelope, ...] = ()
+
+    def answers_in_order(self, answer: Envelope) -> tuple[Envelope, ...]:
+        """What may leave now that the server gave `answer`: answers go in the order of the requests."""
+        if self.awaited_answer < 0 or answer.correlation_id < self.awaited_answer:
+            return (answer,)
+        if answer.correlation_id > self.awaited_answer:
+            self.early_answers = (*self.early_answers, answer)
+            return ()
+        leaving, self.early_answers, self.awaited_answer = (answer, *self.early_answers), (), -1
+        return leaving
 
     def request_of(self, correlation_id: int) -> Envelope | None:
         """The request that this answer belongs to; those before it are forgotten."""
@@ -66,6 +84,9 @@ class ConnectionState:
             self.replies_lost,
             max(0, self.requests_not_before_ms - now_ms),
             max(0, self.replies_not_before_ms - now_ms),
+            self.failing,
+            self.awaited_answer,
+            self.early_answers,
         )
 
     @classmethod
@@ -81,6 +102,9 @@ class ConnectionState:
             state.replies_lost,
             requests_wait_ms,
             replies_wait_ms,
+            state.failing,
+            state.awaited_answer,
+            state.early_answers,
         ) = frozen
         state.served.extend(served)
         state.backlog = deque(backlog)

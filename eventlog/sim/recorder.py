@@ -216,8 +216,10 @@ class Recorder:
             record = log[self._seen_records]
             self._seen_records += 1
             if isinstance(record, PartitionRecord):
-                (topic, partition), _, in_sync_replicas, leader, leader_epoch, _ = record
-                self._note(rows.LeaderChanged(now_ms, topic, partition, leader, leader_epoch, in_sync_replicas))
+                (topic, partition), _, in_sync_replicas, leader, leader_epoch, _, eligible, *_ = record
+                self._note(
+                    rows.LeaderChanged(now_ms, topic, partition, leader, leader_epoch, in_sync_replicas, eligible)
+                )
                 before = self.leaders.get(record.topic_partition)
                 if leader >= 0:
                     if before is not None and before != leader:
@@ -231,6 +233,8 @@ class Recorder:
 
     def fault_ended(self, event_number: int, now_ms: int, what: str, targets: tuple[str, ...]) -> None:
         self._happened((event_number, now_ms, Ended((what, targets))))
+        if what in ("stop", "elect"):
+            return  # a step of a fault, not its end
         name = {"restart": "restart", "resume": "resume"}.get(what, "heal")
         self._note(rows.Fault(now_ms, name, "-".join(targets), "", -1))
 
@@ -243,6 +247,34 @@ class Recorder:
     ) -> None:
         topic, partition = topic_partition
         self._note(rows.TailLost(now_ms, broker_id, topic, partition, from_offset, to_offset))
+
+    def forgot(
+        self, now_ms: int, broker_id: int, topic_partition: TopicPartition, why: str, producer_ids: tuple[int, ...]
+    ) -> None:
+        topic, partition = topic_partition
+        self._note(rows.Forgot(now_ms, broker_id, topic, partition, why, producer_ids))
+
+    def log_start_moved(self, now_ms: int, broker_id: int, log: PartitionLog, from_offset: int) -> None:
+        topic, partition = log.topic_partition
+        self._note(rows.LogStartMoved(now_ms, broker_id, topic, partition, from_offset, log.log_start_offset))
+
+    def refused(self, now_ms: int, broker_id: int, batch: RecordBatch, reply: Any, log_end_offset: int) -> None:
+        """A leader refuses a batch for its producer's sake."""
+        topic, partition = reply.topic_partition
+        self._note(
+            rows.Refused(
+                now_ms,
+                broker_id,
+                topic,
+                partition,
+                batch.producer_id,
+                batch.producer_epoch,
+                batch.base_sequence,
+                batch.record_count,
+                reply.error.name,
+                log_end_offset,
+            )
+        )
 
     def log_contents(self, now_ms: int, broker_id: int, log: PartitionLog, is_leader: bool) -> None:
         """The whole of one replica, for the end of a history."""

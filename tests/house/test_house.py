@@ -13,7 +13,7 @@ import pytest
 import eventlog
 
 ROOT = Path(__file__).parents[2]
-PURE_ROOMS = ("values", "messages", "log", "client", "broker", "controller", "check")
+PURE_ROOMS = ("values", "messages", "codec", "log", "client", "broker", "controller", "check")
 IMPURE = ("time", "random", "socket", "asyncio", "threading", "os", "pathlib", "logging", "uuid", "secrets")
 PURE_FILES = [ROOT / "eventlog" / "errors.py"] + [
     path for room in PURE_ROOMS for path in sorted((ROOT / "eventlog" / room).rglob("*.py"))

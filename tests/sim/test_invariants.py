@@ -212,4 +212,4 @@ def test_a_lost_tail_is_an_excuse_and_only_when_it_was_needed() -> None:
         writer.flush()
         assert cluster.check().held
         assert cluster._world.invariants is not None
-        assert cluster._world.invariants.lost_tail is is_needed
+        assert (EVENTS in cluster._world.invariants.has_lost) is is_needed

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog.errors import InvariantViolation, RequestError
-from eventlog.values import FAULTS, check_fault_names
+from eventlog.values import FAULTS, USUAL_FAULTS, check_fault_names
 from eventlog.values.version import __version__
 
 EPILOG = """examples:
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(commands: Any, layout: Any) -> None:
-    faults = "\n".join([f"  {kind.name:<18} {kind.what}" for kind in FAULTS.values()])
+    faults = "\n".join([f"  {kind.name:<20} {kind.what}" for kind in FAULTS.values()])
     run = commands.add_parser(
         "run",
         help="write a stream of events with both writers under the same faults",
@@ -102,7 +102,12 @@ def _add_run(commands: Any, layout: Any) -> None:
     run.add_argument("--time", metavar="FIELD", help="the JSON field that is the event's time (ISO 8601 or Unix)")
     run.add_argument("--speed", type=float, default=60.0, help="squeeze the events' time by this (default 60)")
     run.add_argument("--skip-bad", action="store_true", help="leave broken lines out and count them")
-    run.add_argument("--faults", metavar="A,B", default=None, help="which faults may happen (default: all; none: none)")
+    run.add_argument(
+        "--faults",
+        metavar="A,B",
+        default=None,
+        help="which faults may happen (default: all but those of free datagrams and log_start_moved; all: all; none: none)",
+    )
     run.add_argument("--seed", type=int, default=0, help="the luck (default 0)")
     run.add_argument("--runs", type=int, default=1, metavar="N", help="this many seeds from --seed on")
     run.add_argument("--brokers", type=int, default=3, help="default 3")
@@ -217,6 +222,8 @@ def _run_both(job: Any, events: Any, done: int, advance: Callable[[int], None]) 
 
 def _fault_names(text: str | None) -> tuple[str, ...]:
     if text is None:
+        return USUAL_FAULTS
+    if text == "all":
         return tuple(FAULTS)
     if text in ("none", ""):
         return ()

@@ -22,6 +22,7 @@ from eventlog.check import History, Verdict, judge
 from eventlog.check import history as rows
 from eventlog.client import ConsumerEngine, ProducerEngine
 from eventlog.clients import DEFAULT_WAIT_MS, Consumer, Producer
+from eventlog.codec import decode_records
 from eventlog.commands import BY_HAND, Commands
 from eventlog.errors import (
     ErrorCode,
@@ -279,9 +280,9 @@ class Cluster(Commands):
         log = replica.log
         end_offset = log.high_watermark if broker_id is None else log.log_end_offset
         for batch in log.read(log.log_start_offset, end_offset, 2**62):
-            if batch.is_control or isinstance(batch.records, bytes):
+            if batch.is_control:
                 continue
-            for index, record in enumerate(batch.records):
+            for index, record in enumerate(decode_records(batch)):
                 offset = batch.base_offset + index
                 if log.log_start_offset <= offset < end_offset:
                     yield ConsumedRecord(topic_partition, offset, batch.leader_epoch, record)
@@ -339,6 +340,7 @@ class Cluster(Commands):
                 world.broker_settings.producer_snapshot_batches,
                 world.broker_settings.unknown_producer_first_sequence,
                 first.behaves_like,
+                self._is_unclean_allowed(),
             )
         )
         for row in recorder.history:
@@ -350,6 +352,13 @@ class Cluster(Commands):
                 closed.log_contents(world.now_ms, broker.broker_id, replica.log, is_leader)
         closed.history.append(rows.End(world.now_ms, healed))
         return closed.history
+
+    def _is_unclean_allowed(self) -> bool:
+        world = self._world
+        overrides = [dict(topic.settings) for topic in world.controller.image.topics.values()]
+        return world.broker_settings.unclean_leader_election_enable or any(
+            settings.get("unclean_leader_election_enable") for settings in overrides
+        )
 
     def check(self, heal: bool = True, literal: str | None = None) -> Verdict:
         """Undo every fault, let the cluster recover, and judge all that happened.

@@ -105,9 +105,14 @@ class Commands:
         Raises RequestError when there is a leader, or nobody alive who could be one.
         """
         self._check_partition(topic, partition)
-        reply = self._ask(CONTROLLER, ElectLeadersRequest(TopicPartition(topic, partition), True))
+        wanted = TopicPartition(topic, partition)
+        if self._recorder is not None:
+            world = self._open_world()
+            asked = Deviation(BY_HAND, len(world.deviations) + 1, "unclean_election", str(wanted), -1)
+            self._recorder.fault(world.event_number, world.now_ms, asked)
+        reply = self._ask(CONTROLLER, ElectLeadersRequest(wanted, True))
         if reply.error is not ErrorCode.NONE:
-            raise RequestError(f"{topic}-{partition}: no unclean election ({reply.error.name})", reply.error)
+            raise RequestError(f"{wanted}: no unclean election ({reply.error.name})", reply.error)
 
     def elect(self, topic: str, partition: int, broker_id: int) -> None:
         """Make another in-sync replica lead, though nothing failed. Waits until that broker acts as leader."""

@@ -27,7 +27,7 @@ from eventlog.messages.user_api import ConsumedRecord
 from eventlog.sim.faults import Deviation, FaultPlan, FaultRate, fault_plan
 from eventlog.sim.literal import run_literal
 from eventlog.sim.trace import is_of_the_story, ladder, story_actors
-from eventlog.values import FAULTS, RecordBatch
+from eventlog.values import USUAL_FAULTS, RecordBatch
 
 SAMPLE: Final = "departures"
 SAMPLE_KEY: Final = "key"
@@ -155,7 +155,7 @@ class Job:
     time_field: str | None = SAMPLE_TIME
     skip_bad: bool = False
     speed: float = 60.0
-    faults: tuple[str, ...] = tuple(FAULTS)
+    faults: tuple[str, ...] = USUAL_FAULTS
     fault_scale: int = 1
     seed: int = 0
     brokers: int = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eventlog.broker.leader import Leadership
+from eventlog.broker.leader import UNKNOWN, Leadership
 from eventlog.broker.reading import Reading
 from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingFetch, WaitingProduce
@@ -286,7 +286,19 @@ class Leading(Reading):
         self.waiting.fetches[connection] = WaitingFetch(connection, correlation_id, request, deadline_ms)
         if deadline_ms >= 0 and self.timers.get("fetch", deadline_ms) >= deadline_ms:
             self.timers["fetch"] = deadline_ms
+        if request.replica_id >= 0 and correlation_id == 0:
+            # A new connection: what the follower was told on the one before may not have arrived.
+            self._forget_what_was_told(request, now_ms)
         return out
+
+    def _forget_what_was_told(self, request: FetchRequest, now_ms: int) -> None:
+        for wanted in request.partitions:
+            replica = self.replicas.get(wanted.topic_partition)
+            if replica is not None and replica.leadership is not None:
+                remote = replica.leadership.remotes.get(request.replica_id)
+                if remote is not None and replica.log.high_watermark > 0:
+                    remote.told_high_watermark = UNKNOWN
+                    self.timers.setdefault("news", now_ms + NEWS_WAIT_MS)
 
     def _note_progress(self, request: FetchRequest, now_ms: int, out: list[Envelope]) -> None:
         replica_id = request.replica_id
@@ -305,7 +317,7 @@ class Leading(Reading):
             remote.fetched_from(wanted.fetch_offset, log.log_end_offset, now_ms, request.broker_epoch)
             expanded = leadership.find_expansion(replica_id, self.image)
             if expanded is not None:
-                out.append(self._wish_in_sync_replicas(replica, leadership, expanded))
+                out.append(self.wish_in_sync_replicas(replica, leadership, expanded))
             self._try_to_commit(replica, leadership, now_ms, out)
 
     def _tell_high_watermarks(self, out: list[Envelope]) -> None:
@@ -326,7 +338,8 @@ class Leading(Reading):
 
     # --- in-sync replicas -----------------------------------------------------------------------------------------
 
-    def _wish_in_sync_replicas(self, replica: Replica, leadership: Leadership, wished: tuple[int, ...]) -> Envelope:
+    def wish_in_sync_replicas(self, replica: Replica, leadership: Leadership, wished: tuple[int, ...]) -> Envelope:
+        """Ask the controller for these in-sync replicas; until it answers, the larger of both lists counts."""
         leadership.wished_in_sync_replicas = wished
         remotes = leadership.remotes
         request = AlterPartitionRequest(
@@ -364,7 +377,7 @@ class Leading(Reading):
                 continue
             shrunk = leadership.find_shrinking(lag_max_ms, now_ms)
             if shrunk is not None:
-                out.append(self._wish_in_sync_replicas(replica, leadership, shrunk))
+                out.append(self.wish_in_sync_replicas(replica, leadership, shrunk))
             deadline_ms = leadership.find_lag_deadline(lag_max_ms, now_ms)
             if deadline_ms is not None:
                 deadlines.append(max(deadline_ms, now_ms + lag_max_ms // 2))
@@ -381,7 +394,7 @@ class Leading(Reading):
                 continue
             expanded = leadership.find_expansion(follower, self.image)
             if expanded is not None:
-                out.append(self._wish_in_sync_replicas(replica, leadership, expanded))
+                out.append(self.wish_in_sync_replicas(replica, leadership, expanded))
 
     # --- waiting too long -----------------------------------------------------------------------------------------
 

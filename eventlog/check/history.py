@@ -34,6 +34,7 @@ class Run(NamedTuple):
     of a producer a broker still remembers after a restart: 1 as Kafka does it, 5 when nothing is forgotten.
     `unknown_producer_first_sequence` is what a broker takes first from a producer it does not know: `any`, or `zero`.
     `client` is whose rules the producers follow: `java` or `librdkafka`; empty when nobody said.
+    `unclean_leader_election_enable`: a setting of the brokers or of a topic allows it.
     """
 
     format: int
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     producer_snapshot_batches: int = 5
     unknown_producer_first_sequence: str = "any"
     client: str = ""
+    unclean_leader_election_enable: bool = False
 
 
 class Sent(NamedTuple):

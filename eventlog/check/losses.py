@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from eventlog.check.excuses import Cause
 from eventlog.check.history import Fault, LeaderChanged, TailLost
 from eventlog.check.index import Index
@@ -113,14 +115,24 @@ def every_copy_lost(index: Index, name: TopicPartition, offset: int, begun: int)
 
 
 def unclean_election(index: Index, name: TopicPartition, begun: int) -> bool:
-    """True when, from place `begun` on, one was made leader that was neither in sync nor eligible just before."""
+    """True when, from place `begun` on, one was rightly made leader that was neither in sync nor eligible just before.
+
+    Right it is where a setting allows it, where somebody asked for it (a fault `unclean_election`), and where nobody was
+    in sync or eligible any more: then the last leader there was leads again.
+    """
+    asked = [place for place, row in index.interruptions() if type(row) is Fault and row.fault == "unclean_election"]
+    is_allowed = index.run is not None and index.run.unclean_leader_election_enable
     before: LeaderChanged | None = None
+    last_leader = -1
     for place, row in index.memo(_turns).get(name, ()):
         if type(row) is LeaderChanged:
             if before is not None and place >= begun and row.leader >= 0 and row.leader != before.leader:
-                if row.leader not in before.in_sync_replicas + before.eligible_leader_replicas:
+                known = before.in_sync_replicas + before.eligible_leader_replicas
+                is_last_known = not known and row.leader == last_leader
+                if row.leader not in known and (is_allowed or is_last_known or any(at < place for at in asked)):
                     return True
             before = row
+            last_leader = row.leader if row.leader >= 0 else last_leader
     return False
 
 
@@ -146,9 +158,11 @@ def _strikes(index: Index) -> dict[int, dict[int, Fault]]:
 
 
 def brokers_of(target: str) -> list[int]:
-    """The brokers that a fault's target names, as in `broker-1>broker-2`."""
-    numbers = [name.removeprefix("broker-") for name in target.replace("<>", ">").split(">")]
-    return [int(number) for number in numbers if number.isdecimal()]
+    """The brokers that a fault's target names (`broker-1>broker-2`); of a split (`1|2,3+controller`) those cut off."""
+    if "|" not in target:
+        return [int(number) for number in re.findall(r"broker-(\d+)", target)]
+    cut_off = [side for side in target.split("|") if "controller" not in side]
+    return [int(number) for side in cut_off for number in re.findall(r"\d+", side)]
 
 
 def _leader_moved(index: Index, name: TopicPartition, offset: int, begun: int) -> bool:

@@ -276,7 +276,7 @@ class Harming(WorldState):
         assert leader is not None
         replica = leader.replicas[topic_partition]
         if replica.leadership is not None and replica.leadership.wished_in_sync_replicas is None:
-            self._send(leader._wish_in_sync_replicas(replica, replica.leadership, wished))
+            self._send(leader.wish_in_sync_replicas(replica, replica.leadership, wished))
 
     def delete_records(self, topic_partition: str) -> None:
         """Ask the leader to delete all that is below the high watermark."""
@@ -287,6 +287,8 @@ class Harming(WorldState):
 
     def ask(self, server: str, request: Any) -> Connection:
         """An administrator's request; the answer goes to the user's inbox on the connection returned."""
+        if isinstance(request, ElectLeadersRequest) and request.is_unclean and self.invariants is not None:
+            self.invariants.unclean_orders[request.topic_partition] = None
         connection = Connection(ADMIN, server, "admin", self.event_number)
         self.connections[connection] = ConnectionState()
         envelope = Envelope(ADMIN, server, connection, 0, request)

@@ -92,6 +92,7 @@ class Invariants:
         "has_lost",
         "leaders",
         "losses",
+        "unclean_orders",
     )
 
     def __init__(self, full: bool = False) -> None:
@@ -110,6 +111,8 @@ class Invariants:
         self._forgot: dict[tuple[str, TopicPartition], int] = {}
         # Where the log ended before its broker's crash took the tail, until it has all of that again.
         self._lost_tails: dict[tuple[str, TopicPartition], int] = {}
+        # Where somebody asked for a leader that may lack what is committed.
+        self.unclean_orders: dict[TopicPartition, None] = {}
 
     def tail_lost(self, name: str, topic_partition: TopicPartition, was_end_offset: int) -> None:
         """What was not flushed there is gone."""
@@ -205,7 +208,7 @@ class Invariants:
             other = self.leaders.setdefault((replica.topic_partition, epoch), broker.name)
             if other != broker.name:
                 raise world.violation("H8", f"{where}: {other} led in epoch {epoch} as well")
-            if _was_unclean(replica, world):
+            if _was_unclean(replica, self.unclean_orders, world):
                 self._declare_loss(replica.topic_partition, epoch)
         if self._lost_tails:
             self._note_lost_tail(broker.name, replica, is_leader)
@@ -401,18 +404,26 @@ class Invariants:
             )
 
 
-def _was_unclean(replica: Replica, world: WorldState) -> bool:
-    """Was the leader of this term taken from outside the in-sync and the eligible replicas? O(metadata log)."""
+def _was_unclean(replica: Replica, orders: dict[TopicPartition, None], world: WorldState) -> bool:
+    """Was the leader of this term rightly taken from outside the in-sync and the eligible replicas? O(metadata log).
+
+    By a setting, by an administrator's order, or as the last leader there was, when nobody else could be.
+    """
     partition = replica.partition
+    leader_id = partition.leader_id
     before: PartitionRecord | None = None
     for record in world.controller.log:
         if isinstance(record, PartitionRecord) and record.topic_partition == partition.topic_partition:
             if record.leader_epoch == partition.leader_epoch:
                 break
             before = record
-    return before is not None and partition.leader_id not in (
-        *before.in_sync_replicas,
-        *before.eligible_leader_replicas,
+    if before is None or leader_id in (*before.in_sync_replicas, *before.eligible_leader_replicas):
+        return False
+    known = before.in_sync_replicas or before.eligible_leader_replicas
+    return (
+        replica.log.settings.unclean_leader_election_enable
+        or partition.topic_partition in orders
+        or (not known and before.last_known_leader in (-1, leader_id))
     )
 
 

@@ -14,7 +14,7 @@ from eventlog.controller import Controller
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
 from eventlog.messages import NO_CONNECTION, Envelope
-from eventlog.messages.broker_api import ListOffsetsReply, ProduceReply
+from eventlog.messages.broker_api import FetchReply, ListOffsetsReply, ProduceReply
 from eventlog.messages.controller_api import PartitionRecord
 from eventlog.messages.user_api import USER, Assign, Polled, Seek, Send, SendRefused, SendsResolved
 from eventlog.sim.faults import Deviation
@@ -166,6 +166,11 @@ class Recorder:
             for reply in message.partitions:  # a reader looks up where to go on
                 topic, partition = reply.topic_partition
                 self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
+        elif kind is FetchReply and envelope.destination in self._assigned:
+            for reply in message.partitions:
+                if reply.diverging_epoch >= 0:  # the log was cut below where the reader stands: it goes on elsewhere
+                    topic, partition = reply.topic_partition
+                    self._note(rows.Assigned(now_ms, envelope.destination, topic, partition, -1))
         elif kind is Seek:
             topic, partition = message.topic_partition
             offset = message.offset if message.offset >= 0 else -1
@@ -188,6 +193,7 @@ class Recorder:
                     message.producer_epoch,
                     message.base_sequence,
                     attempts,
+                    message.is_implied,
                 )
             else:
                 row = rows.Failed(

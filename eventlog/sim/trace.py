@@ -90,6 +90,7 @@ def describe(what: Any) -> str:
         parts = [
             f"{record.topic_partition} led by {_leader(record.leader_id)} in epoch {record.leader_epoch}, "
             f"in sync {list(record.in_sync_replicas)}"
+            + (f", eligible {list(record.eligible_leader_replicas)}" if record.eligible_leader_replicas else "")
             for record in changes
         ]
         return f"{who}metadata{': ' if parts else ''}{'; '.join(parts)}"

@@ -7,7 +7,7 @@ Not here: anything that moves or decides.
 """
 
 from eventlog.values.chance import chance, draw
-from eventlog.values.faults import FAULTS, FaultKind, check_fault_names
+from eventlog.values.faults import FAULTS, USUAL_FAULTS, FaultKind, check_fault_names
 from eventlog.values.record import (
     BATCH_HEADER_BYTES,
     CONTROL,
@@ -56,6 +56,7 @@ __all__ = [
     "NO_TIMESTAMP",
     "RECORD_OVERHEAD_BYTES",
     "TRANSACTIONAL",
+    "USUAL_FAULTS",
     "BrokerSettings",
     "ConsumerSettings",
     "FaultKind",

@@ -1,8 +1,10 @@
 """The vocabulary of faults: one name each, the same in the API, on the command line and in plans.
 
-`FAULTS` is the whole table, `USUAL_FAULTS` what a plan takes when nobody names any: all but the datagram faults, which
-no connection of a real network has. What a fault does to the world is written in `eventlog.sim.striking`; here stand the
-names, what they mean, and which parameters they take, because the checker and the command line speak of them too.
+`FAULTS` is the whole table. `USUAL_FAULTS` is what a plan takes when nobody names any: all but the datagram faults, which
+no connection of a real network has, and `log_start_moved`, which deletes what a run is about to count.
+
+What a fault does to the world is written in `eventlog.sim.striking`; here stand the names, what they mean, and which
+parameters they take, because the checker and the command line speak of them too.
 """
 
 from __future__ import annotations
@@ -78,7 +80,9 @@ FAULTS: dict[str, FaultKind] = {
     )
 }
 
-USUAL_FAULTS: tuple[str, ...] = tuple([name for name, kind in FAULTS.items() if not kind.is_datagram])
+USUAL_FAULTS: tuple[str, ...] = tuple(
+    [name for name, kind in FAULTS.items() if not kind.is_datagram and name != "log_start_moved"]
+)
 
 
 def check_fault_names(names: tuple[str, ...]) -> tuple[str, ...]:

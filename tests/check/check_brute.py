@@ -300,8 +300,7 @@ def loss_is_excused(history, final, number, offset, ack):
         if place >= begun:
             if run.acks == 1 and (before.leader, before.leader_epoch) != (after.leader, after.leader_epoch):
                 return True
-            may_lead = (before.leader, *before.in_sync_replicas, *before.eligible_leader_replicas)
-            if after.leader >= 0 and after.leader not in may_lead:
+            if is_declared_loss(history, [row for at, row in changes if at < place], before, after, place):
                 return True
     for place, row in enumerate(history.rows):
         if place >= begun and run.acks == 1:
@@ -326,6 +325,20 @@ def loss_is_excused(history, final, number, offset, ack):
         and run.unknown_producer_first_sequence != "zero"
         and final.log_start_offset <= 0
     )
+
+
+def is_declared_loss(history, earlier, before, after, place):
+    """Was `after.leader` rightly made leader though it was neither in sync nor eligible just before?"""
+    known = (*before.in_sync_replicas, *before.eligible_leader_replicas)
+    if after.leader < 0 or after.leader == before.leader or after.leader in known:
+        return False
+    run = next((row for row in history.rows if isinstance(row, Run)), None)
+    if run is not None and run.unclean_leader_election_enable:
+        return True
+    if any(isinstance(row, Fault) and row.fault == "unclean_election" for row in history.rows[:place]):
+        return True
+    led = [row.leader for row in earlier if row.leader >= 0]
+    return not known and bool(led) and led[-1] == after.leader
 
 
 def every_copy_is_gone(history, name, offset, begun):

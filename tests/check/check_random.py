@@ -34,6 +34,7 @@ def random_history(random: Random) -> History:
     run = run._replace(
         unknown_producer_first_sequence=random.choice(("any", "any", "zero")),
         client=random.choice(("", "java", "librdkafka")),
+        unclean_leader_election_enable=random.random() < 0.3,
     )
     rows = [run]
     wrong = random.choice((0.0, 0.0, 0.05, 0.2))
@@ -138,6 +139,8 @@ def random_events(random: Random, logs: list[Log]) -> list:
     if draw() < 0.3:
         found += [LeaderChanged(5, "t", 0, 1, 0, (1, 2, 3)), Fault(6, "crash", f"broker-{broker()}", "", -1)]
         found.append(TailLost(6, broker(), "t", 0, random.randrange(5), 9))
+    if draw() < 0.1:
+        found.append(Fault(6, "unclean_election", f"t-0>broker-{broker()}", "", -1))
     for _ in range(random.choice((0, 0, 0, 1, 3))):
         in_sync = tuple(random.sample((1, 2, 3), random.randrange(4)))
         eligible = tuple(random.sample((1, 2, 3), random.choice((0, 0, 1))))

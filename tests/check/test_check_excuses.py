@@ -84,17 +84,33 @@ def test_what_a_forgotten_producer_may_do_is_excused_on_evidence(promise):
 # -- losses
 
 
-def lost(*rows):
-    return stands("H5", LED, sent(0), acked(0, 0), *rows, log(), log(broker=2), log(broker=3))
+def lost(*rows, run=RUN):
+    return stands("H5", LED, sent(0), acked(0, 0), *rows, log(), log(broker=2), log(broker=3), run=run)
 
 
-def test_a_loss_is_excused_when_one_that_was_neither_in_sync_nor_eligible_led():
+ASKED_FOR = Fault(60, "unclean_election", "t-0>broker-3", "", -1)
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_loss_is_excused_when_one_that_was_neither_in_sync_nor_eligible_led_by_right(is_allowed):
+    run = RUN._replace(unclean_leader_election_enable=is_allowed)
+    asked = () if is_allowed else (ASKED_FOR,)
     shrunk = LeaderChanged(60, "t", 0, -1, 1, (1,), (2,))
-    assert lost(shrunk, in_sync(3, leader=3, epoch=2)) == (EXCUSED, "unclean election")
-    assert lost(shrunk, in_sync(2, leader=2, epoch=2))[0] == BROKEN
-    assert lost(shrunk, in_sync(1, leader=1, epoch=2))[0] == BROKEN
+    assert lost(*asked, shrunk, in_sync(3, leader=3, epoch=2), run=run) == (EXCUSED, "unclean election")
+    assert lost(*asked, shrunk, in_sync(2, leader=2, epoch=2), run=run)[0] == BROKEN
+    assert lost(*asked, shrunk, in_sync(1, leader=1, epoch=2), run=run)[0] == BROKEN
+
+
+def test_an_unclean_election_that_nobody_allowed_excuses_nothing():
+    shrunk = LeaderChanged(60, "t", 0, -1, 1, (1,), (2,))
+    assert lost(shrunk, in_sync(3, leader=3, epoch=2))[0] == BROKEN
+    assert lost(shrunk, in_sync(3, leader=3, epoch=2), ASKED_FOR)[0] == BROKEN  # only afterwards
+
+
+def test_where_nobody_is_left_the_last_leader_may_lead_again_and_no_other():
     everything_gone = LeaderChanged(61, "t", 0, -1, 2, (), ())
-    assert lost(shrunk, everything_gone, in_sync(3, leader=3, epoch=3)) == (EXCUSED, "unclean election")
+    assert lost(everything_gone, in_sync(1, leader=1, epoch=3)) == (EXCUSED, "unclean election")
+    assert lost(everything_gone, in_sync(3, leader=3, epoch=3))[0] == BROKEN
 
 
 def test_an_unclean_election_before_the_send_excuses_nothing():

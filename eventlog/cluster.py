@@ -186,7 +186,13 @@ class Cluster(Commands):
         """A new producer. Settings under Kafka's names; `max_in_flight` and `idempotence` are short for the long ones."""
         world = self._open_world()
         name = name or f"producer-{1 + sum(isinstance(client, Producer) for client in self._clients.values())}"
-        engine = ProducerEngine(name, with_settings(ProducerSettings(), settings), tuple(world.stores), world.seed)
+        checked = with_settings(ProducerSettings(), settings)
+        if checked.initial_sequence and world.broker_settings.unknown_producer_first_sequence == "zero":
+            raise RequestError(
+                f"initial_sequence {checked.initial_sequence} can't be: these brokers take only 0 from a producer they "
+                'do not know (unknown_producer_first_sequence="zero")'
+            )
+        engine = ProducerEngine(name, checked, tuple(world.stores), world.seed)
         producer = Producer(self, engine)
         self._add(engine, producer)
         return producer

@@ -181,6 +181,8 @@ class Broker(Leading):
             settings = log_settings(self.settings, overrides)
             log = PartitionLog(topic_partition, self.stores.log_store(topic_partition), settings, now_ms)
             replica = self.replicas[topic_partition] = Replica(log, partition)
+            if log.log_end_offset:
+                self._mind_logs(now_ms)  # what an earlier process left grows old like any other
         elif partition.partition_epoch <= replica.partition.partition_epoch:
             return
         elif partition.leader_epoch == replica.partition.leader_epoch:

@@ -223,7 +223,10 @@ class Leading(Reading):
             out.append(self._fetch_answer(waiting.connection, waiting.correlation_id, request))
 
     def _try_to_commit(self, replica: Replica, leadership: Leadership, now_ms: int, out: list[Envelope]) -> None:
-        """Raise the high watermark if it may rise, and let go who waited for it."""
+        """Raise the high watermark if it may rise, and let go who waited for it.
+
+        Nobody is told NOT_ENOUGH_REPLICAS_AFTER_APPEND: with too few in sync it doesn't rise, and waiting ends in 7.
+        """
         settings = self.settings
         if not leadership.advance_high_watermark(
             replica.min_insync_replicas, self.image, settings.replica_lag_time_max_ms, now_ms
@@ -242,9 +245,6 @@ class Leading(Reading):
             needed = produce.required.get(topic_partition)
             if needed is not None and needed <= high_watermark:
                 del produce.required[topic_partition]
-                if len(leadership.maximal_in_sync_replicas()) < replica.min_insync_replicas:
-                    reply = produce.replies[topic_partition]
-                    produce.replies[topic_partition] = reply._replace(error=ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
                 if not produce.required:
                     done.append(produce)
         for produce in done:

@@ -157,7 +157,9 @@ class ProducerEngine(Sender):
             queues = self._topics[topic] = TopicQueues(topic)
             self.metadata.want(topic)
         out: list[Envelope] = []
-        if not queues.partitions:
+        if send.partition >= len(queues.partitions) or not queues.partitions:
+            # There may be more partitions by now: what is known is asked for anew before such a send is refused.
+            self.metadata.want(topic)
             if self._buffered_bytes + BATCH_HEADER_BYTES + size > settings.buffer_memory:
                 return [self._refused_for_memory(send)]
             self._buffered_bytes += BATCH_HEADER_BYTES + size

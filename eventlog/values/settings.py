@@ -24,6 +24,13 @@ def _check(owner: object, name: str, low: int, high: int) -> None:
         raise RequestError(f"{name} must be from {low} to {high}, not {value}")
 
 
+def _check_flags(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not isinstance(value, bool):
+            raise RequestError(f"{name} must be True or False, not {value!r}")
+
+
 def _check_word(owner: object, name: str, words: tuple[str, ...]) -> None:
     value = getattr(owner, name)
     if value not in words:
@@ -67,6 +74,12 @@ class BrokerSettings:
 
     def __post_init__(self) -> None:
         _check(self, "min_insync_replicas", 1, 32)
+        _check_flags(
+            self,
+            "transaction_partition_verification_enable",
+            "unclean_leader_election_enable",
+            "eligible_leader_replicas_enable",
+        )
         for name in (
             "replica_lag_time_max_ms",
             "replica_high_watermark_checkpoint_interval_ms",
@@ -113,6 +126,8 @@ class TopicSettings:
             _check(self, "min_insync_replicas", 1, MAX_SEQUENCE)
         if self.max_message_bytes is not None:
             _check(self, "max_message_bytes", 0, MAX_SEQUENCE)
+        if self.unclean_leader_election_enable is not None:
+            _check_flags(self, "unclean_leader_election_enable")
         _check_word(self, "message_timestamp_type", ("CreateTime", "LogAppendTime"))
         _check_word(self, "cleanup_policy", ("delete", "compact", "compact,delete"))
         for name, low, high in (
@@ -202,6 +217,7 @@ class ProducerSettings:
     other languages are built. Defaults stay those of the Java client."""
 
     def __post_init__(self) -> None:
+        _check_flags(self, "enable_idempotence")
         if self.acks not in (-1, 0, 1):
             raise RequestError(f"acks must be -1 (all), 0 or 1, not {self.acks!r}")
         _check(self, "retries", 0, MAX_SEQUENCE)

@@ -228,8 +228,9 @@ def test_a_topic_made_late_gets_what_waited_for_it(cluster: Cluster) -> None:
 def test_an_unknown_partition_is_refused(cluster: Cluster) -> None:
     producer = cluster.producer()
     producer.send("orders", b"v", partition=0).offset  # noqa: B018
-    with pytest.raises(RequestError, match="partition"):
-        producer.send("orders", b"v", partition=2)
+    refused = producer.send("orders", b"v", partition=2)
+    with pytest.raises(RequestError, match="topic orders has 2 partitions; there is no partition 2"):
+        refused.offset  # noqa: B018
     with pytest.raises(RequestError, match="partitions 0 to 1, not 2"):
         cluster.records("orders", 2)
     with pytest.raises(RequestError, match="partitions 0 to 1, not -1"):
@@ -403,3 +404,89 @@ def test_a_cluster_that_does_not_record_has_no_history() -> None:
     cluster.producer().send("t", b"v").offset  # noqa: B018
     with pytest.raises(RequestError, match="record=False"):
         cluster.history()
+
+
+# --- what an administrator changes ---------------------------------------------------------------------------------
+
+
+def test_a_topic_gets_more_partitions_and_the_old_ones_keep_what_they_have() -> None:
+    with Cluster(brokers=3) as cluster:
+        cluster.create_topic("orders")
+        producer = cluster.producer()
+        assert producer.send("orders", b"one").offset == 0
+        cluster.create_partitions("orders", 3)
+        assert producer.send("orders", b"two", partition=2).offset == 0
+        assert [found.record.value for found in cluster.records("orders")] == [b"one", b"two"]
+        with pytest.raises(RequestError, match="3"):
+            cluster.create_partitions("orders", 3)
+
+
+def test_a_changed_setting_holds_for_the_next_write() -> None:
+    with Cluster(brokers=3) as cluster:
+        cluster.create_topic("orders", min_insync_replicas=3)
+        producer = cluster.producer(delivery_timeout_ms=40_000)
+        cluster.stop(3)
+        waiting = producer.send("orders", b"one")
+        cluster.advance(5_000)
+        assert cluster.records("orders") == []
+        cluster.alter_topic("orders", min_insync_replicas=None)
+        assert waiting.offset == 0
+        with pytest.raises(RequestError, match="unknown setting 'colour'"):
+            cluster.alter_topic("orders", colour="red")
+
+
+def test_deleted_records_are_gone_and_their_producer_is_still_known() -> None:
+    with Cluster(brokers=3) as cluster:
+        cluster.create_topic("orders")
+        producer = cluster.producer()
+        producer.send("orders", b"one")
+        producer.flush()
+        cluster.lose_next_ack()
+        repeated = producer.send("orders", b"two")
+        cluster.advance(100)
+        assert cluster.delete_records("orders") == 2
+        assert repeated.offset == 1
+        assert producer.send("orders", b"three").offset == 2
+        assert [found.record.value for found in cluster.records("orders")] == [b"three"]
+        with pytest.raises(RequestError, match="OFFSET_OUT_OF_RANGE"):
+            cluster.delete_records("orders", before_offset=99)
+
+
+def test_a_broker_that_stops_in_order_hands_over_at_once() -> None:
+    with Cluster(brokers=3, broker_session_timeout_ms=9_000) as cluster:
+        cluster.create_topic("orders")
+        producer = cluster.producer()
+        producer.send("orders", b"one").offset  # noqa: B018
+        leader, before_ms = cluster.leader("orders"), cluster.elapsed_ms
+        cluster.stop(leader)
+        assert cluster.leader("orders") != leader
+        assert producer.send("orders", b"two").offset == 1
+        assert cluster.elapsed_ms - before_ms < 1_000
+        cluster.restart(leader)
+        cluster.wait_for(lambda: leader in cluster.in_sync_replicas("orders"))
+
+
+def test_an_unclean_election_needs_a_partition_without_a_leader() -> None:
+    with Cluster(brokers=2) as cluster:
+        cluster.create_topic("orders")
+        with pytest.raises(RequestError, match="ELECTION_NOT_NEEDED"):
+            cluster.elect_unclean("orders")
+
+
+def test_a_disk_that_is_lost_is_filled_again_from_the_others() -> None:
+    with Cluster(brokers=3) as cluster:
+        cluster.create_topic("orders")
+        producer = cluster.producer()
+        producer.send("orders", b"one").offset  # noqa: B018
+        leader = cluster.leader("orders")
+        cluster.crash(leader, losing_disk=True)
+        cluster.wait_for(lambda: cluster.leader("orders") not in (leader, -1))
+        cluster.restart(leader)
+        cluster.wait_for(lambda: leader in cluster.in_sync_replicas("orders"))
+        assert [found.record.value for found in cluster.records("orders", 0, leader)] == [b"one"]
+
+
+def test_a_producer_that_begins_elsewhere_does_not_fit_brokers_that_take_only_zero() -> None:
+    with Cluster(unknown_producer_first_sequence="zero") as cluster:
+        with pytest.raises(RequestError, match="initial_sequence 7"):
+            cluster.producer(initial_sequence=7)

@@ -15,6 +15,7 @@ from eventlog.values import (
     FAULTS,
     BrokerSettings,
     ConsumerSettings,
+    LogSettings,
     ProducerSettings,
     Record,
     TopicPartition,
@@ -26,6 +27,7 @@ from eventlog.values import (
     draw,
     increment,
     is_next,
+    log_settings,
     placed,
     record_batch,
     record_size_bytes,
@@ -142,6 +144,15 @@ RANGES = [
     (TopicSettings, "max_message_bytes", 0, MAX),
     (TopicSettings, "message_timestamp_after_max_ms", 0, MAX_LONG),
     (TopicSettings, "message_timestamp_before_max_ms", 0, MAX_LONG),
+    (TopicSettings, "segment_bytes", 14, MAX),
+    (TopicSettings, "segment_ms", 1, MAX_LONG),
+    (TopicSettings, "retention_ms", -1, MAX_LONG),
+    (TopicSettings, "retention_bytes", -1, MAX_LONG),
+    (BrokerSettings, "log_segment_bytes", 14, MAX),
+    (BrokerSettings, "log_roll_ms", 1, MAX_LONG),
+    (BrokerSettings, "log_retention_ms", -1, MAX_LONG),
+    (BrokerSettings, "log_retention_bytes", -1, MAX_LONG),
+    (BrokerSettings, "log_retention_check_interval_ms", 1, MAX_LONG),
     (ProducerSettings, "retries", 1, MAX),
     (ProducerSettings, "max_in_flight_requests_per_connection", 1, 5),
     (ProducerSettings, "retry_backoff_ms", 0, MAX),
@@ -179,6 +190,13 @@ def test_a_setting_takes_its_whole_range_and_nothing_beyond(kind: type, name: st
         (TopicSettings, {"message_timestamp_type": "Never"}, "'CreateTime' or 'LogAppendTime', not 'Never'"),
         (ConsumerSettings, {"auto_offset_reset": "newest"}, "'earliest', 'latest' or 'none', not 'newest'"),
         (ConsumerSettings, {"isolation_level": "serializable"}, "not 'serializable'"),
+        (TopicSettings, {"cleanup_policy": "shred"}, "'delete', 'compact' or 'compact,delete', not 'shred'"),
+        (TopicSettings, {"unclean_leader_election_enable": "false"}, "must be True or False, not 'false'"),
+        (BrokerSettings, {"eligible_leader_replicas_enable": 1}, "must be True or False, not 1"),
+        (BrokerSettings, {"producer_snapshot_batches": 2}, r"must be 1 \(as in Kafka\) or 5, not 2"),
+        (BrokerSettings, {"unknown_producer_first_sequence": "one"}, "'any' or 'zero', not 'one'"),
+        (ProducerSettings, {"enable_idempotence": None}, "must be True or False, not None"),
+        (ProducerSettings, {"behaves_like": "sarama"}, "'java' or 'librdkafka', not 'sarama'"),
     ],
 )
 def test_an_impossible_setting_says_what_was_expected(kind: type, values: dict[str, object], message: str) -> None:
@@ -246,3 +264,11 @@ def test_chance_depends_on_seed_and_name_and_draws_evenly_enough() -> None:
 def test_the_version_is_said_once_and_the_package_has_it() -> None:
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     assert tomllib.loads(pyproject.read_text())["project"]["version"] == eventlog.__version__
+
+
+def test_what_a_topic_leaves_open_is_as_the_broker_has_it() -> None:
+    broker = BrokerSettings(log_retention_ms=5, message_max_bytes=7, min_insync_replicas=2, log_segment_bytes=99)
+    settings = log_settings(broker, (("retention_ms", 9), ("cleanup_policy", "compact")))
+    assert (settings.retention_ms, settings.cleanup_policy) == (9, "compact")
+    assert (settings.max_message_bytes, settings.min_insync_replicas, settings.segment_bytes) == (7, 2, 99)
+    assert log_settings(BrokerSettings()) == LogSettings()

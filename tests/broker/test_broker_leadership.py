@@ -42,7 +42,9 @@ class Desk:
 
     def fetched(self, at_ms: int = 0, **offsets: int) -> None:
         for name, offset in offsets.items():
-            self.leadership.remotes[int(name[1:])].fetched_from(offset, self.log.log_end_offset, T0 + at_ms)
+            broker_id = int(name[1:])
+            remote = self.leadership.remotes[broker_id]
+            remote.fetched_from(offset, self.log.log_end_offset, T0 + at_ms, 10 + broker_id)
 
     def commit(self, at_ms: int = 0) -> int:
         """The high watermark after trying to raise it."""

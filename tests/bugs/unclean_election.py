@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from eventlog.controller import election
 from eventlog.messages.controller_api import PartitionRecord
-from eventlog.messages.metadata_image import MetadataImage
 
 from .patching import replaced
 
@@ -16,8 +15,8 @@ from .patching import replaced
 def plant() -> Iterator[None]:
     """While it lasts, the rule is broken."""
 
-    def next_leader(partition: PartitionRecord, image: MetadataImage, but: int = -1) -> int:
-        living = [broker_id for broker_id in partition.replicas if broker_id != but and image.is_alive(broker_id)]
+    def next_leader(partition: PartitionRecord, alive: tuple[int, ...]) -> int:
+        living = [broker_id for broker_id in partition.replicas if broker_id in alive]
         return living[0] if living else -1
 
     with replaced(election, "_next_leader", next_leader):

@@ -487,6 +487,6 @@ def test_a_disk_that_is_lost_is_filled_again_from_the_others() -> None:
 
 
 def test_a_producer_that_begins_elsewhere_does_not_fit_brokers_that_take_only_zero() -> None:
-    with Cluster(unknown_producer_first_sequence="zero") as cluster:
-        with pytest.raises(RequestError, match="initial_sequence 7"):
-            cluster.producer(initial_sequence=7)
+    cluster = Cluster(unknown_producer_first_sequence="zero")
+    with pytest.raises(RequestError, match="initial_sequence 7"):
+        cluster.producer(initial_sequence=7)

@@ -7,26 +7,34 @@ the text as it ought to be. The commands are those of `Cluster`, with as little 
 |---|---|
 | `at EVENT FAULT TARGET MS` | plan a fault for an event that is still to come (before everything else) |
 | `cluster NAME=VALUE ...` | begin with other settings than three brokers of which two must have a record |
-| `create TOPIC`, `producer NAME SETTING=VALUE ...` | |
+| `create TOPIC SETTING=VALUE ...`, `alter SETTING=VALUE ...` | the topic that everything else is about, from now on |
+| `producer NAME SETTING=VALUE ...` | with no linger, unless told otherwise |
 | `send NAME VALUE ...` | hand over records, each of which leaves at once in a batch of its own |
 | `flush NAME`, `advance MS` | let time pass, until all has its end or for so long |
 | `deliveries` | what became of everything sent |
-| `crash N [losing_tail]`, `restart N`, `isolate N`, `rejoin N`, `cut A B`, `heal [A B]`, `elect N` | |
-| `lose_next_ack`, `lose_next_request` | |
+| `reader NAME`, `read NAME` | a consumer of the topic, and what it reads next, with offsets |
+| `crash N [losing_tail]`, `stop N`, `restart N`, `pause N`, `resume N`, `isolate N`, `rejoin N` | |
+| `cut A B`, `heal [A B]`, `lose_next_ack`, `lose_next_request` | |
+| `elect N`, `elect_unclean`, `delete_records [BEFORE]` | |
 | `leader`, `records [N]` | who leads, and what is committed, or all that broker N holds |
+| `skip` | the next ladder begins here |
 | `story [all]` | the ladder of what has happened since the last one; `all`: with replication |
-| `check` | the verdict |
+| `check` | the verdict, and for each promise that was not kept, the reason |
 """
 
 from __future__ import annotations
 
 import shlex
+from textwrap import wrap
 from typing import Any
 
-from eventlog import Cluster, Delivery, EventLogError, Producer
+from eventlog import Cluster, Consumer, Delivery, EventLogError, Producer
+from eventlog.check.promises import EXCUSES
 from eventlog.sim.faults import Deviation
 
 PROMPT = "> "
+WIDTH = 120
+OWN_COMMANDS = "restart stop pause resume isolate rejoin cut heal lose_next_ack lose_next_request".split()
 
 
 def _settings(words: list[str]) -> dict[str, Any]:
@@ -48,6 +56,7 @@ class Teller:
         self.settings: dict[str, Any] = {"brokers": 3, "min_insync_replicas": 2}
         self._cluster: Cluster | None = None
         self.producers: dict[str, Producer] = {}
+        self.readers: dict[str, Consumer] = {}
         self.sent: list[tuple[str, Delivery]] = []
         self.topic = ""
         self.told = 0
@@ -72,12 +81,15 @@ class Teller:
     def do_cluster(self, *words: str) -> None:
         self.settings |= _settings(list(words))
 
-    def do_create(self, topic: str) -> None:
+    def do_create(self, topic: str, *words: str) -> None:
         self.topic = topic
-        self.cluster.create_topic(topic)
+        self.cluster.create_topic(topic, **_settings(list(words)))
+
+    def do_alter(self, *words: str) -> None:
+        self.cluster.alter_topic(self.topic, **_settings(list(words)))
 
     def do_producer(self, name: str, *words: str) -> None:
-        self.producers[name] = self.cluster.producer(name, **{"linger_ms": 0, **_settings(list(words))})
+        self.producers[name] = self.cluster.producer(name, **{"linger_ms": 0, "batch_size": 0, **_settings(list(words))})
 
     def do_send(self, name: str, *values: str) -> None:
         for value in values:
@@ -90,7 +102,16 @@ class Teller:
         self.cluster.advance(int(by_ms))
 
     def do_deliveries(self) -> list[str]:
-        return [f"{value}: {delivery.error or repr(delivery)[1:-1].split(': ')[1]}" for value, delivery in self.sent]
+        """A line for each send: its offset, its error, or that it is still under way."""
+        ends = [(value, delivery.error or repr(delivery)[1:-1].split(": ")[1]) for value, delivery in self.sent]
+        return [f"{value}: {'acknowledged, offset unknown' if end == 'at -1' else end}" for value, end in ends]
+
+    def do_reader(self, name: str) -> None:
+        self.readers[name] = self.cluster.consumer((self.topic, 0), name=name)
+
+    def do_read(self, name: str) -> list[str]:
+        found = self.readers[name].poll()
+        return [" ".join(f"{read.offset}:{(read.record.value or b'').decode()}" for read in found) or "nothing"]
 
     def do_crash(self, broker_id: str, how: str = "") -> None:
         self.cluster.crash(int(broker_id), losing_tail=how == "losing_tail")
@@ -98,9 +119,16 @@ class Teller:
     def do_elect(self, broker_id: str) -> None:
         self.cluster.elect(self.topic, 0, int(broker_id))
 
+    def do_elect_unclean(self) -> None:
+        self.cluster.elect_unclean(self.topic)
+
+    def do_delete_records(self, before_offset: str = "-1") -> list[str]:
+        return [f"the log begins at {self.cluster.delete_records(self.topic, 0, int(before_offset))}"]
+
     def do_leader(self) -> list[str]:
-        replicas = ", ".join(map(str, self.cluster.in_sync_replicas(self.topic)))
-        return [f"broker {self.cluster.leader(self.topic)} leads, in sync are {replicas}"]
+        leader = self.cluster.leader(self.topic)
+        replicas = ", ".join(map(str, self.cluster.in_sync_replicas(self.topic))) or "none"
+        return [f"{'nobody' if leader < 0 else f'broker {leader}'} leads, in sync are {replicas}"]
 
     def do_records(self, broker_id: str = "") -> list[str]:
         found = self.cluster.records(self.topic, 0, int(broker_id) if broker_id else None)
@@ -110,13 +138,24 @@ class Teller:
         start, self.told = self.told, len(self.cluster.recorder.events)
         return [line.rstrip() for line in self.cluster.story(start, self.told, how == "all").split("\n")]
 
+    def do_skip(self) -> None:
+        self.told = len(self.cluster.recorder.events)
+
     def do_check(self) -> list[str]:
-        return [self.cluster.check().sentence()]
+        """The verdict, and each reason once, with the promises that it is the reason for."""
+        verdict = self.cluster.check()
+        reasons: dict[str, list[str]] = {}
+        for result in verdict.promises:
+            if result.places:
+                why = f"{result.why}: {EXCUSES[result.why]}" if result.why in EXCUSES else result.why
+                reasons.setdefault(f"{result.status}, {why}", []).append(result.promise)
+        told = [f"{', '.join(promises)} {reason}" for reason, promises in reasons.items()]
+        return [verdict.sentence(), *[line for reason in told for line in wrap(reason, WIDTH, subsequent_indent="  ")]]
 
     def __getattr__(self, name: str) -> Any:
         """The rest are the cluster's own commands: broker ids and names of machines in, nothing out."""
         command = name.removeprefix("do_")
-        if command not in ("restart", "isolate", "rejoin", "cut", "heal", "lose_next_ack", "lose_next_request"):
+        if command not in OWN_COMMANDS:
             raise AttributeError(f"there is no command {command!r}")
         return lambda *words: getattr(self.cluster, command)(*map(_machine, words))
 

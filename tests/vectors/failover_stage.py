@@ -16,11 +16,11 @@ from eventlog.errors import ErrorCode
 from eventlog.log.snapshot import Unusable, decode_snapshot
 from eventlog.messages import CONTROLLER, Connection, broker_name
 from eventlog.messages.broker_api import (
-    DescribeProducersRequest,
     EARLIEST_TIMESTAMP,
+    LATEST_TIMESTAMP,
+    DescribeProducersRequest,
     FetchPartition,
     FetchRequest,
-    LATEST_TIMESTAMP,
     ListOffsetsPartition,
     ListOffsetsRequest,
     OffsetForLeaderEpochPartition,

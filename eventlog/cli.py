@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog.errors import InvariantViolation, RequestError
+from eventlog.summary import Summary, brokers_memory, print_ending, print_many, print_one
 from eventlog.values import FAULTS, USUAL_FAULTS, check_fault_names
 from eventlog.values.version import __version__
 
@@ -165,7 +166,7 @@ def _run(arguments: argparse.Namespace) -> int:
     read = _read(job, None if is_sample else arguments.file)
     job = replace(job, digest=read.digest)
     _check_writable(arguments.export)
-    summaries: list[_Summary] = []
+    summaries: list[Summary] = []
     events = read.events
     last: list[Any] = []
     total = 2 * len(events) * arguments.runs
@@ -184,7 +185,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 last = _run_both(seeded, events, 2 * index * len(events), advance)
                 plain, idempotent = last
                 real_s = time.perf_counter() - started
-                summaries.append(_Summary(plain, idempotent, len(events), real_s, seeded.seed))
+                summaries.append(Summary(plain, idempotent, len(events), real_s, seeded.seed))
         except KeyboardInterrupt:
             if not summaries:
                 print(f"\neventlog: stopped after {reached} of {total} sends; nothing was judged yet", file=sys.stderr)
@@ -193,11 +194,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if read.skipped:
         print(f"{read.skipped} broken lines were left out")
     if len(summaries) == 1:
-        _print_one(summaries[0])
+        print_one(summaries[0])
     else:
-        _print_many(summaries)
-    print(_brokers_memory(arguments.snapshot_batches))
-    _print_ending(summaries, len(events))
+        print_many(summaries)
+    print(brokers_memory(arguments.snapshot_batches))
+    print_ending(summaries, len(events))
     print(f"Repeat it with: {_command(arguments)}")
     if arguments.story:
         for outcome in last:
@@ -256,136 +257,6 @@ def _file_lines(path: str) -> list[bytes]:
         return Path(path).read_bytes().splitlines()
     except OSError as error:
         raise RequestError(f"{path} can't be read: {error.strerror or error}") from None
-
-
-class _Summary:
-    """The numbers of one run of both writers. Keeps no cluster, so a thousand runs fit into memory."""
-
-    def __init__(self, plain: Any, idempotent: Any, events: int, real_s: float, seed: int) -> None:
-        from eventlog.check import PROMISES
-
-        self.seed = seed
-        self.real_s = real_s
-        self.rows = [_numbers(plain, events), _numbers(idempotent, events)]
-        self.idempotent_held = idempotent.verdict.held
-        self.report = "" if self.idempotent_held else idempotent.verdict.report()
-        self.excused = {
-            f"{promise.promise} ({PROMISES[promise.promise].name}), because of: {promise.why}": promise.excused
-            for promise in idempotent.verdict.promises
-            if promise.excused
-        }
-
-
-COLUMNS = (
-    "events",
-    "acknowledged",
-    "in the log",
-    "duplicated",
-    "lost",
-    "out of order",
-    "retries",
-    "duplicates recognised",
-    "failovers",
-    "deviations",
-    "virtual s",
-)
-
-
-def _numbers(outcome: Any, events: int) -> tuple[int, ...]:
-    counts = outcome.verdict.counts
-    return (
-        events,
-        counts.acknowledged,
-        counts.in_log,
-        counts.duplicated,
-        counts.lost,
-        counts.out_of_order,
-        outcome.retries,
-        outcome.duplicates_recognised,
-        outcome.failovers,
-        len(outcome.cluster.deviations),
-        outcome.virtual_ms // 1000,
-    )
-
-
-def _print_one(summary: _Summary) -> None:
-    _print_table(
-        f"the same faults, two writers (seed {summary.seed})",
-        ("", "plain writer", "idempotent writer"),
-        [(name, str(plain), str(idempotent)) for name, plain, idempotent in zip(COLUMNS, *summary.rows, strict=True)],
-    )
-    print(f"real time: {summary.real_s:.1f} s")
-
-
-def _print_many(summaries: list[_Summary]) -> None:
-    runs = len(summaries)
-    rows = []
-    for index, name in enumerate(COLUMNS):
-        cells = [name]
-        for writer in (0, 1):
-            values = [summary.rows[writer][index] for summary in summaries]
-            cells.append(f"{sum(values)} ({sum(value > 0 for value in values)} of {runs} runs)")
-        rows.append(tuple(cells))
-    first, last = summaries[0].seed, summaries[-1].seed
-    _print_table(f"sums over {runs} runs, seeds {first} to {last}", ("", "plain writer", "idempotent writer"), rows)
-    print(f"real time: {sum(summary.real_s for summary in summaries):.1f} s")
-
-
-def _print_ending(summaries: list[_Summary], events: int) -> None:
-    """One sentence a person understands."""
-    runs = len(summaries)
-    total = events * runs
-    plain = [sum(summary.rows[0][index] for summary in summaries) for index in range(len(COLUMNS))]
-    idempotent = [sum(summary.rows[1][index] for summary in summaries) for index in range(len(COLUMNS))]
-    duplicated, lost, disordered = plain[3], plain[4], plain[5]
-    said = f"The plain writer left {_count(duplicated, 'extra copy', 'extra copies')} of {total} events in the log"
-    said += f" and {_count(disordered, 'record', 'records')} out of order" if disordered else ""
-    said += f", and lost {lost}" if lost else ""
-    if idempotent[3] or idempotent[4] or idempotent[5]:
-        own = f"the idempotent one {_count(idempotent[3], 'extra copy', 'extra copies')}, {idempotent[4]} lost, "
-        own += f"{idempotent[5]} out of order"
-    else:
-        own = "the idempotent one none: every acknowledged event is there once, in order"
-    recognised = _count(idempotent[7], "repeated batch was", "repeated batches were")
-    print(f"\n{said}; under the same faults {own} ({recognised} recognised).")
-    excused: dict[str, int] = {}
-    for summary in summaries:
-        for what, places in summary.excused.items():
-            excused[what] = excused.get(what, 0) + places
-    for what, places in excused.items():
-        print(f"excused in {_count(places, 'place', 'places')}: {what}")
-
-
-def _brokers_memory(batches: int) -> str:
-    if batches == 1:
-        return "a restarted broker remembers one batch of each producer, as Kafka's does (--snapshot-batches 1)"
-    return (
-        f"a restarted broker remembers {batches} batches of each producer; Kafka's one (--snapshot-batches {batches})"
-    )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _print_table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    try:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-        print(title)
-        for row in [head, *rows]:
-            print("  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]).rstrip())
-        return
-    table = Table(title=title, box=box.SIMPLE_HEAVY, title_justify="left")
-    for index, name in enumerate(head):
-        table.add_column(name, justify="left" if index == 0 else "right")
-    for row in rows:
-        is_key = row[0] in ("duplicated", "lost", "out of order")
-        table.add_row(*row, style="bold" if is_key else None)
-    Console().print(table)
 
 
 def _print_story(outcome: Any) -> None:

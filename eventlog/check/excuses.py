@@ -21,8 +21,12 @@ from eventlog.check.promises import (
     NOT_PROMISED,
     ONE_BATCH_MEMORY,
     UNKNOWN_PRODUCER,
+    WINDOW_PASSED,
 )
 from eventlog.values import TopicPartition
+
+OUT_OF_ORDER = "OUT_OF_ORDER_SEQUENCE_NUMBER"
+REMEMBERED_BATCHES = 5
 
 
 class Cause(NamedTuple):
@@ -136,6 +140,9 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
     begun, ended = index.span(number)
     if index.run is not None and index.run.client == LIBRDKAFKA and _gave_up_before(index, number, begun, ended):
         return Cause(EXCUSED, LATE_COPY)
+    for place, *whose in index.memo(_refused_as_too_old):
+        if begun <= place <= ended and whose == [earlier.final.name, first_id, first_epoch]:
+            return Cause(EXCUSED, WINDOW_PASSED)
     for place in index.memo(_restarts):
         if begun <= place <= ended:
             if index.run is not None and index.run.producer_snapshot_batches == 1:
@@ -155,6 +162,42 @@ def _gave_up_before(index: Index, number: int, begun: int, ended: int) -> bool:
                 if end is None or (row.topic, row.partition) == (end.topic, end.partition):
                     return True
     return False
+
+
+def _refused_as_too_old(index: Index) -> list[tuple[int, TopicPartition, int, int]]:
+    """(place, partition, producer_id, producer_epoch) of refusals of a batch that was there, behind five newer ones.
+
+    Only where the client may have had more than five under way without a fault of its own: leadership had moved (its
+    limit is one connection's), or an answer had called a written batch an error, so that others were acknowledged first.
+    """
+    found = []
+    for row in index.refused_rows:
+        name, place = TopicPartition(row.topic, row.partition), index.position(row)
+        final = index.finals.get(name)
+        if final is None or row.error != OUT_OF_ORDER or not _may_exceed(index, name, place):
+            continue
+        mine = [
+            batch[4]
+            for batch in final.batches
+            if batch[2:4] == (row.producer_id, row.producer_epoch) and batch[4] >= 0 and batch[0] < row.log_end_offset
+        ]
+        if row.base_sequence in mine[:-REMEMBERED_BATCHES]:
+            found.append((place, name, row.producer_id, row.producer_epoch))
+    return found
+
+
+def _may_exceed(index: Index, name: TopicPartition, place: int) -> bool:
+    """True when, before `place`, the partition's leader had changed or an answer was an error after all."""
+    leaders = [
+        row.leader
+        for row in index.leader_rows
+        if (row.topic, row.partition) == name and row.leader >= 0 and index.position(row) < place
+    ]
+    if any(leader != leaders[0] for leader in leaders):
+        return True
+    return any(
+        type(row) is Fault and row.fault == "error_after_append" and at < place for at, row in index.interruptions()
+    )
 
 
 def _restarts(index: Index) -> list[int]:

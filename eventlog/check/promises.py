@@ -153,6 +153,7 @@ NEEDS: dict[str, tuple[str, ...]] = {promise.id: tuple(promise.needs.split()) fo
 UNKNOWN_PRODUCER = "unknown-producer rule"
 ONE_BATCH_MEMORY = "memory of one batch"
 EXPIRED = "producer expired"
+WINDOW_PASSED = "more in flight than remembered"
 LATE_COPY = "late copy"
 EVERY_COPY_LOST = "every in-sync copy lost"
 DISK_WIPED = "disk wiped"
@@ -175,6 +176,11 @@ EXCUSES: dict[str, str] = {
     EXPIRED: (
         "The partition had forgotten the producer (idle longer than producer.id.expiration.ms): whatever it sent next "
         "was taken, a retry or a fenced epoch included."
+    ),
+    WINDOW_PASSED: (
+        "The partition had a new leader while five batches hung on the connection to the old one, and five more went to "
+        "the new one. A broker remembers five: it refused the retry of an older one, which it had, and the client raised "
+        "its epoch and wrote again."
     ),
     LATE_COPY: (
         "A message timed out while a later one was appended but unanswered; librdkafka raises its epoch and sends the "
@@ -258,6 +264,7 @@ EFFECTS_OF: dict[str, tuple[str, ...]] = {
 _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (UNKNOWN_PRODUCER, (REFUSES,), ("H2", "H3", "H4", "A3")),
     (ONE_BATCH_MEMORY, (FORGETS,), ("H2", "H3", "H14")),
+    (WINDOW_PASSED, (MOVES, STALLS), ("H2", "H3")),
     (LATE_COPY, (STALLS,), ("H2", "H3")),
     (EVERY_COPY_LOST, (LOSES,), ("H5", "H6", "H7", "A1", "A3")),
     (DISK_WIPED, (WIPES,), ("H5", "H6", "H7", "A1", "A3")),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
-from eventlog.check.excuses import takes_any_first
+from eventlog.check.excuses import OUT_OF_ORDER, REMEMBERED_BATCHES, takes_any_first
 from eventlog.check.final import is_control
 from eventlog.check.history import Fault, Forgot, Log, LogBatch, Refused, TailLost, Truncated
 from eventlog.check.index import Index, log_witness, seen
@@ -25,11 +25,9 @@ from eventlog.values import MAX_SEQUENCE, TopicPartition
 
 ACCEPTED = "an append"
 DUPLICATE = "the place of the copy it has"
-OUT_OF_ORDER = "OUT_OF_ORDER_SEQUENCE_NUMBER"
 FENCED = "INVALID_PRODUCER_EPOCH"
 NEVER = ("DUPLICATE_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID")
 """No broker answers these any more."""
-REMEMBERED_BATCHES = 5
 _NOTHING = -1
 
 

@@ -355,6 +355,8 @@ class Invariants:
         first_offset = committed.identities.setdefault(identity, batch.base_offset)
         if first_offset != batch.base_offset and not is_excused:
             raise world.violation("H2", f"{where}: {batch} is in the log at {first_offset} already")
+        if first_offset != batch.base_offset:
+            committed.identities[identity] = -1  # excused: it stands twice, and either place may be acknowledged
         highest, last_sequence = committed.newest.get(producer_id, (-1, -1))
         if epoch < highest and not is_excused:
             raise world.violation("H9", f"{where}: {batch} stands behind epoch {highest} of its producer")
@@ -398,7 +400,7 @@ class Invariants:
             return  # with a spoiled snapshot the batch may stand twice, and the second place be acknowledged
         identity = (message.producer_id, message.producer_epoch, message.base_sequence)
         known = committed.identities.get(identity)
-        if known is not None and known != message.base_offset:
+        if known is not None and known not in (-1, message.base_offset):
             raise world.violation(
                 "H1", f"{message.topic_partition}: acknowledged at {message.base_offset}, it is at {known}"
             )

@@ -12,7 +12,7 @@ the text as it ought to be. The commands are those of `Cluster`, with as little 
 | `send NAME VALUE ...` | hand over records, each of which leaves at once in a batch of its own |
 | `flush NAME`, `advance MS` | let time pass, until all has its end or for so long |
 | `deliveries` | what became of everything sent |
-| `reader NAME`, `read NAME` | a consumer of the topic, and what it reads next, with offsets |
+| `reader NAME SETTING=VALUE ...`, `read NAME` | a consumer of the topic, and what it reads next, with offsets |
 | `crash N [losing_tail]`, `stop N`, `restart N`, `pause N`, `resume N`, `isolate N`, `rejoin N` | |
 | `cut A B`, `heal [A B]`, `lose_next_ack`, `lose_next_request` | |
 | `elect N`, `elect_unclean`, `delete_records [BEFORE]` | |
@@ -34,7 +34,10 @@ from eventlog.sim.faults import Deviation
 
 PROMPT = "> "
 WIDTH = 120
-OWN_COMMANDS = "restart stop pause resume isolate rejoin cut heal lose_next_ack lose_next_request".split()
+OWN_COMMANDS = (
+    *("stop", "restart", "pause", "resume", "isolate", "rejoin"),
+    *("cut", "heal", "lose_next_ack", "lose_next_request"),
+)
 
 
 def _settings(words: list[str]) -> dict[str, Any]:
@@ -89,7 +92,8 @@ class Teller:
         self.cluster.alter_topic(self.topic, **_settings(list(words)))
 
     def do_producer(self, name: str, *words: str) -> None:
-        self.producers[name] = self.cluster.producer(name, **{"linger_ms": 0, "batch_size": 0, **_settings(list(words))})
+        alone = {"linger_ms": 0, "batch_size": 0}
+        self.producers[name] = self.cluster.producer(name, **{**alone, **_settings(list(words))})
 
     def do_send(self, name: str, *values: str) -> None:
         for value in values:
@@ -106,8 +110,8 @@ class Teller:
         ends = [(value, delivery.error or repr(delivery)[1:-1].split(": ")[1]) for value, delivery in self.sent]
         return [f"{value}: {'acknowledged, offset unknown' if end == 'at -1' else end}" for value, end in ends]
 
-    def do_reader(self, name: str) -> None:
-        self.readers[name] = self.cluster.consumer((self.topic, 0), name=name)
+    def do_reader(self, name: str, *words: str) -> None:
+        self.readers[name] = self.cluster.consumer((self.topic, 0), name=name, **_settings(list(words)))
 
     def do_read(self, name: str) -> list[str]:
         found = self.readers[name].poll()
@@ -150,7 +154,7 @@ class Teller:
                 why = f"{result.why}: {EXCUSES[result.why]}" if result.why in EXCUSES else result.why
                 reasons.setdefault(f"{result.status}, {why}", []).append(result.promise)
         told = [f"{', '.join(promises)} {reason}" for reason, promises in reasons.items()]
-        return [verdict.sentence(), *[line for reason in told for line in wrap(reason, WIDTH, subsequent_indent="  ")]]
+        return [line for text in (verdict.sentence(), *told) for line in wrap(text, WIDTH, subsequent_indent="  ")]
 
     def __getattr__(self, name: str) -> Any:
         """The rest are the cluster's own commands: broker ids and names of machines in, nothing out."""

@@ -19,13 +19,21 @@ def test_the_story_is_told_as_it_is_written(path: Path, request: pytest.FixtureR
 
 
 def test_each_story_begins_with_a_title_and_a_sentence() -> None:
-    assert len(STORIES) >= 10
+    assert len(STORIES) >= 20
     for path in STORIES:
         title, blank, sentence, *_ = path.read_text().split("\n")
         assert title
         assert not blank
         assert sentence.endswith((".", ":", ",")) or len(sentence) > 60
         assert not sentence.startswith(PROMPT)
+
+
+def test_each_picture_can_be_read() -> None:
+    for path in STORIES:
+        for told in path.read_text().split(PROMPT):
+            rungs = [line for line in told.split("\n")[2:] if told.startswith("story")]
+            assert len(rungs) <= 40, path.stem
+            assert max(map(len, rungs), default=0) <= 160, path.stem
 
 
 def test_an_unknown_command_is_an_error() -> None:

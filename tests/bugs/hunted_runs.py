@@ -1,0 +1,152 @@
+"""The runs of a hunt: three for each seed, of a few dozen sends each, with faults all along.
+
+| run | who writes | what strikes | what it may cost |
+|---|---|---|---|
+| `hardy` | three idempotent producers, acks=all | everything that leaves disks alone, many crashes among it | nothing |
+| `frail` | the same | the same but crashes; once, one broker loses the end of its log, or its disk | nothing: two had it |
+| `plain` | one producer without idempotence, acks=1 | also unclean elections and lost tails, again and again | copies, order, records |
+
+Two readers, one of each isolation level, read along, and to the end when all is healed. Settings go by the seed alone:
+sequences near the wrap, small segments, one batch or five in a snapshot, batches of one record or of several, producers
+that expire soon, deleted records, spoiled snapshots, eligible leader replicas.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from eventlog import Cluster
+from eventlog.clients import Consumer, Delivery
+from eventlog.sim.faults import FaultPlan, FaultRate
+from eventlog.values import FAULTS, MAX_SEQUENCE, chance
+
+HARDY, FRAIL, PLAIN = "hardy", "frail", "plain"
+KINDS = (HARDY, FRAIL, PLAIN)
+TOPIC = "events"
+PARTITIONS = 2
+SENDS = 48
+LONG_MS = 86_400_000
+EXPIRY_MS = 250_000  # longer than any run: nobody may be forgotten in it, and everybody after it
+RECOVERY_MS = 200_000
+
+# Per million, and at most so often: about one fault to every six sends, with elections and crashes near lost answers.
+_MESSAGES = {
+    "request_lost": FaultRate(20_000, 3),
+    "reply_lost": FaultRate(60_000, 6),
+    "delay": FaultRate(30_000, 6),
+    "disconnect": FaultRate(30_000, 5),
+    "cut": FaultRate(15_000, 2),
+    "cut_one_way": FaultRate(15_000, 3),
+    "clog": FaultRate(15_000, 2),
+    "client_timeout": FaultRate(20_000, 3),
+    "append_fails": FaultRate(10_000, 2),
+    "error_after_append": FaultRate(20_000, 3),
+    "request_duplicated": FaultRate(30_000, 5),
+    "reply_duplicated": FaultRate(30_000, 4),
+}
+_LEADERS = {
+    "isolate": FaultRate(25_000, 3),
+    "pause": FaultRate(10_000, 1),
+    "election": FaultRate(40_000, 8),
+    "slow_follower": FaultRate(15_000, 3),
+    "stuck_fetcher": FaultRate(10_000, 2),
+    "isr_shrink": FaultRate(15_000, 4),
+    "isr_expand": FaultRate(15_000, 4),
+    "metadata_delay": FaultRate(10_000, 2),
+    "clean_restart": FaultRate(10_000, 2),
+}
+_DEATHS = {"crash": FaultRate(25_000, 4), "power_cut": FaultRate(5_000, 1)}
+_LOSSES = {"crash_losing_tail": FaultRate(30_000, 4), "unclean_election": FaultRate(30_000, 3)}
+_SPOILED = {name: FaultRate(15_000, 2) for name in ("snapshot_lost", "snapshot_old", "snapshot_corrupt")}
+_DELETED = {"log_start_moved": FaultRate(15_000, 3)}
+
+
+def fault_plan_of(seed: int, kind: str) -> FaultPlan:
+    """What may strike this run."""
+    rates = {**_MESSAGES, **_LEADERS}
+    if kind == FRAIL:
+        rates |= {("crash_losing_tail", "crash_wiped")[seed % 2]: FaultRate(30_000, 1)}
+    elif kind == PLAIN:
+        rates |= {**_DEATHS, **_LOSSES}
+    else:
+        rates |= _DEATHS
+        rates |= _SPOILED if seed % 4 == 3 else {}
+    if kind != PLAIN and seed % 3 == 2:
+        rates |= _DELETED
+    return FaultPlan(tuple([(name, rates[name]) for name in FAULTS if name in rates]))
+
+
+class Hunted(NamedTuple):
+    """One run at its end: the cluster, what was sent by whom, and what each reader got."""
+
+    kind: str
+    cluster: Cluster
+    sends: list[tuple[str, Delivery]]
+    reads: dict[str, list[tuple[int, int, int, int]]]
+    """(partition, offset, leader epoch, send number) of all that a reader got, in its order."""
+    expiry_ms: int
+
+
+def run(seed: int, kind: str) -> Hunted:
+    """One run, written, healed and read to its end. Raises InvariantViolation when a promise breaks on the way."""
+    expiry_ms = EXPIRY_MS if seed % 5 == 3 and kind != PLAIN else LONG_MS
+    cluster = Cluster(
+        3,
+        seed,
+        faults=fault_plan_of(seed, kind),
+        checks="full",
+        min_insync_replicas=1 if kind == PLAIN else 2,
+        broker_session_timeout_ms=1_500,
+        replica_lag_time_max_ms=300,
+        replica_fetch_backoff_ms=100,
+        producer_snapshot_batches=1 if seed % 2 else 5,
+        log_segment_bytes=400 if seed % 3 else 1_000_000,
+        producer_id_expiration_ms=expiry_ms,
+        producer_id_expiration_check_interval_ms=1_000,
+        eligible_leader_replicas_enable=kind == FRAIL or seed % 4 < 2,
+    )
+    several = seed % 4 >= 2
+    names = ("plain",) if kind == PLAIN else ("left", "right", "third")
+    producers = [
+        cluster.producer(
+            name,
+            enable_idempotence=kind != PLAIN,
+            acks=1 if kind == PLAIN else -1,
+            linger_ms=3 if several else 0,
+            batch_size=300 if several else 0,
+            request_timeout_ms=400,
+            delivery_timeout_ms=100_000,
+            retry_backoff_ms=50,
+            initial_sequence=MAX_SEQUENCE - 4 if seed % 2 else 0,
+        )
+        for name in names
+    ]
+    cluster.create_topic(TOPIC, PARTITIONS)
+    where = [(TOPIC, partition) for partition in range(PARTITIONS)]
+    readers = [
+        cluster.consumer(*where, name=level, isolation_level=level, request_timeout_ms=400, retry_backoff_ms=50)
+        for level in ("read_uncommitted", "read_committed")
+    ]
+    hunted = Hunted(kind, cluster, [], {reader.name: [] for reader in readers}, expiry_ms)
+    for number in range(SENDS):
+        luck = chance(seed, f"send {number}")
+        producer = producers[luck % len(producers)]
+        delivery = producer.send(TOPIC, b"%d" % number, partition=(luck >> 8) % PARTITIONS)
+        hunted.sends.append((producer.name, delivery))
+        if (luck >> 16) % 4 == 0:
+            cluster.advance(1 + (luck >> 24) % 1_200)
+            _read(hunted, readers[luck >> 40 & 1], 20)
+    cluster.recover(RECOVERY_MS)
+    for reader in readers:
+        while _read(hunted, reader, 3_000):
+            pass
+    return hunted
+
+
+def _read(hunted: Hunted, reader: Consumer, timeout_ms: int) -> int:
+    """One poll: how many records it brought."""
+    records = reader.poll(timeout_ms)
+    hunted.reads[reader.name] += [
+        (each.topic_partition.partition, each.offset, each.leader_epoch, each.record.send_number) for each in records
+    ]
+    return len(records)

@@ -1,0 +1,1 @@
+"""The bugs, one module each; `catalogue` puts them in order."""

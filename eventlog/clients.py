@@ -90,7 +90,8 @@ class Delivery:
         if self._error is not None:
             state = f"failed: {self._error.code.name}"
         else:
-            state = "under way" if self._offset == -2 else f"at {self._offset}"
+            known = f"at {self._offset}" if self._offset >= 0 else "written, offset unknown"
+            state = "under way" if self._offset == -2 else known
         return f"<Delivery {self.number} to {self.topic}-{self.partition}: {state}>"
 
 

@@ -255,6 +255,11 @@ class Cluster(Commands):
         self._check_partition(topic, partition)
         return self._world.controller.image.partitions[TopicPartition(topic, partition)].in_sync_replicas
 
+    def eligible_leader_replicas(self, topic: str, partition: int = 0) -> tuple[int, ...]:
+        """Brokers that are not in sync but may lead all the same, by the controller (KIP-966)."""
+        self._check_partition(topic, partition)
+        return self._world.controller.image.partitions[TopicPartition(topic, partition)].eligible_leader_replicas
+
     def records(self, topic: str, partition: int | None = None, broker_id: int | None = None) -> list[ConsumedRecord]:
         """What is in the log, straight from a replica: the leader's up to the high watermark, or all of one broker's.
 

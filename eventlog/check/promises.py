@@ -174,8 +174,8 @@ EXCUSES: dict[str, str] = {
         "older one, and the client raises its epoch and writes again (Run.producer_snapshot_batches is 1)."
     ),
     EXPIRED: (
-        "The partition had forgotten the producer (idle longer than producer.id.expiration.ms): whatever it sent next "
-        "was taken, a retry or a fenced epoch included."
+        "The partition had forgotten the producer (idle longer than producer.id.expiration.ms): what it sent next, a "
+        "retry or a fenced epoch included, was judged as an unknown producer's."
     ),
     WINDOW_PASSED: (
         "The partition had a new leader while five batches hung on the connection to the old one, and five more went to "
@@ -189,7 +189,7 @@ EXCUSES: dict[str, str] = {
     EVERY_COPY_LOST: "Every in-sync replica that held the record lost the end of its log in a crash (TailLost).",
     DISK_WIPED: "Every in-sync replica that held the record lost it in crashes, one of them with its whole disk.",
     UNCLEAN_ELECTION: "An out-of-sync replica was made leader: it was neither in sync nor eligible (ELR).",
-    LEADER_MOVED: "acks=1: leadership moved, or the leader lost the end of its log, before the record was replicated.",
+    LEADER_MOVED: "Leadership moved, or the leader lost the end of its log, before the record was replicated.",
     WATERMARK_BEHIND: "The record is in the log; the new leader did not yet know that it is committed.",
     LOG_START_MOVED: "Records before log_start_offset were deleted, and nobody knows whether this was one of them.",
     NOBODY_LEFT: "Every replica that was in sync or eligible died, none is left that may lead, and none was forced to.",
@@ -210,7 +210,7 @@ class Standing(NamedTuple):
     reason: str
 
 
-REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS = (
+REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS, LIES = (
     "a first batch can be refused and a later one accepted",
     "leadership moves",
     "a broker restarts and remembers one batch",
@@ -219,8 +219,9 @@ REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS = (
     "a replica that is not in sync leads",
     "old records go",
     "a client may give up what was appended",
+    "calls a written batch an error",
 )
-EFFECTS = (REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS)
+EFFECTS = (REFUSES, MOVES, FORGETS, LOSES, WIPES, FORCES, DELETES, STALLS, LIES)
 
 _OUTAGE = (REFUSES, MOVES, STALLS)
 EFFECTS_OF: dict[str, tuple[str, ...]] = {
@@ -246,7 +247,7 @@ EFFECTS_OF: dict[str, tuple[str, ...]] = {
     "snapshot_old": (*_OUTAGE, FORGETS),
     "snapshot_corrupt": (*_OUTAGE, FORGETS),
     "append_fails": _OUTAGE,
-    "error_after_append": (STALLS,),
+    "error_after_append": (STALLS, LIES),
     "client_timeout": (STALLS,),
     "election": (REFUSES, MOVES),
     "unclean_election": (REFUSES, MOVES, FORCES),
@@ -264,7 +265,7 @@ EFFECTS_OF: dict[str, tuple[str, ...]] = {
 _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (UNKNOWN_PRODUCER, (REFUSES,), ("H2", "H3", "H4", "A3")),
     (ONE_BATCH_MEMORY, (FORGETS,), ("H2", "H3", "H14")),
-    (WINDOW_PASSED, (MOVES, STALLS), ("H2", "H3")),
+    (WINDOW_PASSED, (MOVES, LIES), ("H2", "H3")),
     (LATE_COPY, (STALLS,), ("H2", "H3")),
     (EVERY_COPY_LOST, (LOSES,), ("H5", "H6", "H7", "A1", "A3")),
     (DISK_WIPED, (WIPES,), ("H5", "H6", "H7", "A1", "A3")),

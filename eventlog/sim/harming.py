@@ -47,8 +47,7 @@ class Harming(WorldState):
         self.machines[name] = None
         if self.invariants is not None:
             self.invariants.crashed(name)
-        for _, item in self.paused.pop(name, ()):
-            self.connections.pop(item.connection, None)
+        self.paused.pop(name, None)
         for connection in [c for c in self.connections if name in (c.client, c.server)]:
             del self.connections[connection]
             other = connection.client if connection.server == name else connection.server

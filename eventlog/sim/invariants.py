@@ -287,6 +287,9 @@ class Invariants:
             if newest.producer_id >= 0 and not newest.is_control and newest.base_offset >= blank_below:
                 entry = log.producer_state.find_entry(newest.producer_id)
                 known = entry.batches[-1] if entry is not None and entry.batches else None
+                idle_ms = world.now_ms - newest.max_timestamp_ms
+                if known is None and idle_ms >= log.settings.producer_id_expiration_ms:
+                    return  # forgotten for its age, if only when the log was opened
                 if known is None or known.last_offset != newest.last_offset or known[2:6] != newest[2:6]:
                     raise world.violation("H10", f"{where}: {newest} is in the log, its producer's memory lacks it")
 

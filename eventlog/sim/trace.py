@@ -66,12 +66,16 @@ def _batch_text(batch: RecordBatch | Unreadable, who: str = "") -> str:
     return f"producer {batch.producer_id}/{batch.producer_epoch} sequence {span}"
 
 
+_ENDINGS = {"restart": "starts again", "stop": "has stopped in order"}
+
+
 def describe(what: Any) -> str:
     """One event in a sentence."""
     if isinstance(what, Deviation):
         return f"FAULT {what.fault} on {what.target}: {FAULTS[what.fault].what}"
     if isinstance(what, Ended):
-        return f"over: {what[0]} {' '.join(what[1])}"
+        done, targets = what[0], " ".join(what[1])
+        return f"{targets} {_ENDINGS[done]}" if done in _ENDINGS else f"over: {done} {targets}"
     source, destination, _, _, message = what
     who = f"{source} -> {destination}: "
     if isinstance(message, ProduceRequest):
@@ -86,17 +90,19 @@ def describe(what: Any) -> str:
     if isinstance(message, FetchReply):
         return who + ", ".join([_fetched_text(reply) for reply in message.partitions])
     if isinstance(message, FetchMetadataReply):
-        changes = [record for record in message.records if isinstance(record, PartitionRecord)]
+        # Who was away hears of every change at once; the last one of a partition is what counts.
+        changes = {record.topic_partition: record for record in message.records if isinstance(record, PartitionRecord)}
         parts = [
             f"{record.topic_partition} led by {_leader(record.leader_id)} in epoch {record.leader_epoch}, "
             f"in sync {list(record.in_sync_replicas)}"
             + (f", eligible {list(record.eligible_leader_replicas)}" if record.eligible_leader_replicas else "")
-            for record in changes
+            for record in changes.values()
         ]
         return f"{who}metadata{': ' if parts else ''}{'; '.join(parts)}"
     if isinstance(message, SendsResolved):
         if message.error is NONE:
-            return f"{who}{len(message.records)} acknowledged at {message.base_offset}"
+            where = f"at {message.base_offset}" if message.base_offset >= 0 else "without an offset"
+            return f"{who}{len(message.records)} acknowledged {where}"
         return f"{who}{len(message.records)} failed: {message.error.name}"
     if isinstance(message, Timer):
         if message.name.startswith("request broker-"):
@@ -164,10 +170,16 @@ def ladder(events: Iterable[Event], actors: tuple[str, ...], start_ms: int, widt
     centre = {actor: 10 + index * width + width // 2 for actor, index in column.items()}
     total = 10 + width * len(actors)
     lines = [" " * 10 + "".join([actor.center(width) for actor in actors])]
+    explained: dict[str, None] = {}
     for _, at_ms, what in events:
         stamp = f"{at_ms - start_ms:>8}  "
         if not isinstance(what, Envelope):
-            lines.append(f"{stamp}{describe(what)}")
+            text = describe(what)
+            if isinstance(what, Deviation):
+                if what.fault in explained:
+                    text = text.partition(": ")[0]
+                explained[what.fault] = None
+            lines.append(f"{stamp}{text}")
             continue
         source, destination = what.source, what.destination
         text = describe(what).split(": ", 1)[-1]

@@ -10,10 +10,11 @@ from typing import Any
 
 from eventlog.check import BROKEN, EXCUSED, Verdict
 from eventlog.check.history import Forgot, Refused
+from eventlog.clients import Producer
 from eventlog.sim.world import START_MS
 from eventlog.values import TopicPartition, chance
 
-from .hunted_runs import LONG_MS, PARTITIONS, PLAIN, RECOVERY_MS, TOPIC, Hunted
+from .hunted_runs import CALM, LONG_MS, PARTITIONS, PLAIN, RECOVERY_MS, TOPIC, Hunted
 
 Sign = tuple[str, str]
 """What gave it away, and in words."""
@@ -29,6 +30,7 @@ def find_sign(hunted: Hunted, seed: int) -> Sign | None:
     sign = (
         find_miscount(hunted, verdict)
         or find_failure(hunted, verdict)
+        or find_unrest(hunted)
         or find_loss(hunted, verdict)
         or find_unread(hunted)
         or find_forgotten(hunted)
@@ -141,6 +143,18 @@ def find_failure(hunted: Hunted, verdict: Verdict) -> Sign | None:
     failed = 0 if verdict.promise("H4").excused else verdict.counts.failed
     bad = verdict.counts.unresolved + failed
     return ("failed sends", f"{bad} sends were not acknowledged") if bad else None
+
+
+def find_unrest(hunted: Hunted) -> Sign | None:
+    """Where nothing goes wrong nothing is refused, tried again or begun anew."""
+    if hunted.kind != CALM:
+        return None
+    cluster = hunted.cluster
+    refused = [row for row in cluster.recorder.history.rows if isinstance(row, Refused)]
+    for name, client in cluster._clients.items():
+        if isinstance(client, Producer) and (client.retries or client.epoch_bumps or refused):
+            return ("unrest", f"{name}: {client.retries} retries, {client.epoch_bumps} new epochs; {refused}")
+    return None
 
 
 def find_loss(hunted: Hunted, verdict: Verdict) -> Sign | None:

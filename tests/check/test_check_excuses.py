@@ -1,7 +1,7 @@
 """Excuses are granted on evidence only: with the row that proves one it stands, without it the promise is broken."""
 
 import pytest
-from check_rows import LED, RUN, acked, batch, history, in_sync, log, sent, status, tail
+from check_rows import LED, RUN, acked, batch, history, in_sync, log, refused, sent, status, tail
 
 from eventlog.check import BROKEN, EXCUSED, HELD, NOT_PROMISED, Acked, Failed, Fault, Forgot, LeaderChanged, judge
 
@@ -79,6 +79,40 @@ def test_what_a_forgotten_producer_may_do_is_excused_on_evidence(promise):
     assert stand(EXPIRED._replace(why="restart"))[0] == BROKEN
     assert stand(EXPIRED._replace(log_end_offset=3))[0] == BROKEN  # only afterwards
     assert stand(EXPIRED._replace(log_end_offset=0))[0] == BROKEN  # and came back since
+
+
+# -- more in flight than a broker remembers: five on the connection to the old leader, more to the new one
+
+
+def written_again(*rows, refusal=None, run=RUN, newer=5):
+    """Record 0 is refused by the new leader, which has it behind `newer` others, and is written again in epoch 1."""
+    numbers = range(newer + 1)
+    first = [batch(number, number) for number in numbers]
+    again = batch(newer + 1, 0, leader_epoch=1, epoch=1, sequence=0)
+    refusal = refused(0, end=newer + 1, broker=2) if refusal is None else refusal
+    later = [acked(number, number, at_ms=40) for number in numbers if number]
+    end = acked(newer + 1, 0, epoch=1, sequence=0, at_ms=80)
+    whole = log(*first, again, broker=2, is_leader=True)
+    return stands("H2", LED, sent(*numbers), later, *rows, refusal, end, whole, run=run)
+
+
+MOVED = LeaderChanged(30, "t", 0, 2, 1, (1, 2, 3))
+LIED = Fault(30, "error_after_append", "broker-1>p:REQUEST_TIMED_OUT", "", -1)
+
+
+@pytest.mark.parametrize("why", [MOVED, LIED], ids=["leadership moved", "an answer lied"])
+def test_a_copy_is_excused_when_the_batch_was_there_behind_five_newer_ones(why):
+    assert written_again(why) == (EXCUSED, "more in flight than remembered")
+    assert written_again(why, newer=4)[0] == BROKEN  # it was one of the five
+    assert written_again(why, refusal=refused(0, end=5, broker=2))[0] == BROKEN  # and was so then
+    assert written_again(why, refusal=refused(0, end=6, producer_id=8, broker=2))[0] == BROKEN
+    assert written_again(why, refusal=refused(9, end=6, broker=2))[0] == BROKEN
+    assert written_again(why, refusal=refused(0, "INVALID_PRODUCER_EPOCH", end=6, broker=2))[0] == BROKEN
+
+
+def test_a_client_that_sends_too_many_at_once_is_not_excused():
+    assert written_again()[0] == BROKEN
+    assert written_again(LeaderChanged(30, "t", 0, 1, 0, (1, 2)))[0] == BROKEN
 
 
 # -- losses

@@ -401,7 +401,11 @@ def test_the_table_answers_for_every_fault_and_promise():
                 assert all(excuse in EXCUSES for excuse in answer.excuses)
     assert standing("reply_lost", "H2").status == HELD
     assert standing("reply_lost", "H2", "plain").status == NOT_PROMISED
-    assert standing("crash", "H2").excuses == ("unknown-producer rule", "memory of one batch")
+    assert standing("crash", "H2").excuses == (
+        "unknown-producer rule",
+        "memory of one batch",
+        "more in flight than remembered",
+    )
     assert standing("crash", "H5").excuses == ("high_watermark behind",)
     assert standing("crash_losing_tail", "H5").excuses == (
         "every in-sync copy lost",

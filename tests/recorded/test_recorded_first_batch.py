@@ -16,9 +16,9 @@ from eventlog.check.promises import UNKNOWN_PRODUCER
 BOTH = pytest.mark.parametrize("client", ["java", "librdkafka"])
 IN_FLIGHT = pytest.mark.parametrize("in_flight", [2, 5])
 OUT_OF_ORDER, PURGED, TIMED_OUT = "OUT_OF_ORDER_SEQUENCE_NUMBER", "PRODUCER_FENCED", "REQUEST_TIMED_OUT"
-ZERO = {"unknown_producer_first_sequence": "zero"}
+ZERO: dict[str, Any] = {"unknown_producer_first_sequence": "zero"}
 LATER = 3
-SHORT = {"request_timeout_ms": 10_000, "delivery_timeout_ms": 10_000}
+SHORT: dict[str, Any] = {"request_timeout_ms": 10_000, "delivery_timeout_ms": 10_000}
 
 
 def first_on_its_way(it: Run, in_flight: int) -> None:
@@ -30,7 +30,7 @@ def first_on_its_way(it: Run, in_flight: int) -> None:
 
 
 def refused_with_19(
-    client: str, in_flight: int, *, known: bool = False, timeouts: dict[str, int] = SHORT, **broker: Any
+    client: str, in_flight: int, *, known: bool = False, timeouts: dict[str, Any] = SHORT, **broker: Any
 ) -> Run:
     """In-sync replicas {1}, two are needed. m0 is answered 19; the others wait until all three are in sync again."""
     it = Run(client, in_flight, broker=broker, **timeouts)

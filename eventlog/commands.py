@@ -123,6 +123,8 @@ class Commands:
         if broker_id not in known.in_sync_replicas:
             raise RequestError(f"broker {broker_id} is not in sync with {wanted}: {list(known.in_sync_replicas)} are")
         self._strike("election", f"{wanted}>{broker_name(broker_id)}")
+        world = self._open_world()
+        self.wait_for(lambda: world.find_leadership(wanted) is not None, f"broker {broker_id} to lead {wanted}")
 
     def lose_next_ack(self, producer: Producer | None = None) -> None:
         """The next produce is written and replicated; its answer never arrives, nor any later one on that connection.

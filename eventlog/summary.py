@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventlog.check.promises import EXCUSES, PROMISES
+from eventlog.check.promises import PROMISES
+from eventlog.check.verdict import first_sentence
 
 
 class Summary:
@@ -103,7 +104,7 @@ def print_ending(summaries: list[Summary], events: int) -> None:
                 for promise, count in places.items()
             ]
         )
-        print(f"Excused ({why}): {named}. {EXCUSES[why].partition('. ')[0].rstrip('.')}.")
+        print(f"Excused, {why}: {first_sentence(why)}. {named}.")
 
 
 def excuses(summaries: list[Summary]) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from eventlog.check.history import Problem
 from eventlog.check.index import Index
-from eventlog.check.promises import BROKEN, EXCUSED, HELD, NOT_CHECKABLE, NOT_PROMISED, PROMISES
+from eventlog.check.promises import BROKEN, EXCUSED, EXCUSES, HELD, NOT_CHECKABLE, NOT_PROMISED, PROMISES
 
 MOST_FINDINGS_KEPT = 32
 """Findings kept for each promise and status. All are counted; a person reads the first few."""
@@ -221,6 +221,12 @@ def _listed(results: tuple[PromiseResult, ...]) -> str:
     return ", ".join(f"{result.promise} {PROMISES[result.promise].name} ({result.places})" for result in results)
 
 
+def first_sentence(excuse: str) -> str:
+    """What an excuse means, in one sentence without its full stop."""
+    sentence = EXCUSES[excuse].partition(". ")[0].rstrip(".")
+    return sentence[0].lower() + sentence[1:]
+
+
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
@@ -229,7 +235,8 @@ def _table(results: tuple[PromiseResult, ...], width: int) -> list[str]:
     lines = [f"{'promise':<23}{'status':<15}{'places':>6}  why"]
     for result in results:
         head = f"{result.promise:<5}{PROMISES[result.promise].name:<18}{result.status:<15}{result.places or '':>6}  "
-        tail = _wrapped(result.why, max(width - len(head), 20), "") or [""]
+        why = f"{result.why}: {first_sentence(result.why)}" if result.why in EXCUSES else result.why
+        tail = _wrapped(why, max(width - len(head), 20), "") or [""]
         lines.append((head + tail[0]).rstrip())
         lines += [" " * len(head) + line for line in tail[1:]]
     return lines

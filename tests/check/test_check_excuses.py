@@ -224,3 +224,8 @@ def test_the_snapshot_hole_is_told_in_one_sentence():
     assert status(verdict, "H2") == BROKEN
     sentence = "the broker that judged the retry had lost its memory of all but the newest batch"
     assert verdict.promise("H2").why == sentence
+
+
+def test_the_page_says_what_an_excuse_means():
+    page = judge(history(LED, sent(0), acked(0, 0), tail(1), tail(2), tail(3), log())).report()
+    assert "every in-sync copy lost: every in-sync replica that held the" in " ".join(page.split())

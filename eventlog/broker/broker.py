@@ -105,6 +105,8 @@ class Broker(Leading):
 
     def receive(self, envelope: Envelope, now_ms: int) -> list[Envelope]:
         """One envelope in, what follows from it out."""
+        if self.has_ended:
+            return []
         message = envelope[4]
         kind = message.__class__
         handler = HANDLERS.get(kind)
@@ -445,7 +447,7 @@ class Broker(Leading):
             ),
             self.waiting.freeze(now_ms),
             tuple([(name, max(0, at_ms - now_ms)) for name, at_ms in self.timers.items()]),
-            (self._producer_ids, self._is_asking_for_ids),
+            (self._producer_ids, self._is_asking_for_ids, self.has_ended),
             tuple(self._connection_numbers.items()),
             tuple(self._correlation_ids.items()),
         )
@@ -473,7 +475,7 @@ class Broker(Leading):
                 replica.following = Following.thaw(following)
         broker.waiting = WaitingRoom.thaw(waiting, now_ms)
         broker.timers = {name: now_ms + distance_ms for name, distance_ms in timers}
-        broker._producer_ids, broker._is_asking_for_ids = ids
+        broker._producer_ids, broker._is_asking_for_ids, broker.has_ended = ids
         broker._connection_numbers = dict(numbers)
         broker._correlation_ids = dict(correlations)
         return broker

@@ -78,4 +78,5 @@ class Keeping(BrokerProcess):
             replica.log.close()
         self.stores.write_checkpoint(CLEAN_SHUTDOWN, self.broker_epoch)
         self.timers.clear()
+        self.has_ended = True
         return [Envelope(self.name, NETWORK, NO_CONNECTION, 0, Stopped())]

@@ -27,6 +27,7 @@ class BrokerProcess:
         "_producer_ids",
         "broker_epoch",
         "broker_id",
+        "has_ended",
         "image",
         "incarnation",
         "name",
@@ -51,6 +52,8 @@ class BrokerProcess:
         # The next id to give out and the end of its block; behind it the block that was fetched ahead.
         self._producer_ids: tuple[tuple[int, int], ...] = ()
         self._is_asking_for_ids = False
+        # It came to its orderly end: what still reaches the process must not touch what it has closed.
+        self.has_ended = False
         self._connection_numbers: dict[str, int] = {}
         self._correlation_ids: dict[Connection, int] = {}
 

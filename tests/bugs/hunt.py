@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from eventlog import InvariantViolation
 
-from .hunted_runs import KINDS, run
+from .hunted_runs import kinds_of, run
 from .signs import Sign, find_sign
 
 SEEDS = range(20)
@@ -40,7 +40,7 @@ def notices() -> Iterator[Notice]:
     """At most one for each seed, in their order."""
     start = perf_counter()
     for seed in SEEDS:
-        for kind in KINDS:
+        for kind in kinds_of(seed):
             sign = look(seed, kind)
             if sign is not None:
                 yield Notice(sign[0], seed, perf_counter() - start, f"{kind}: {sign[1]}")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventlog.check import BROKEN, EXCUSED, Verdict
-from eventlog.check.history import Forgot, Refused
+from eventlog.check import BROKEN, EXCUSED, Verdict, judge
+from eventlog.check.history import Forgot, LogStartMoved, Refused, TailLost, Truncated
 from eventlog.clients import Producer
+from eventlog.log.producer_state import ACCEPTED
+from eventlog.messages import Envelope
+from eventlog.messages.broker_api import ProduceRequest
 from eventlog.sim.world import START_MS
 from eventlog.values import TopicPartition, chance
 
-from .hunted_runs import CALM, LONG_MS, PARTITIONS, PLAIN, RECOVERY_MS, TOPIC, Hunted
+from .hunted_runs import CALM, LONG_MS, PARTITIONS, PLAIN, TOPIC, Hunted, recover
 
 Sign = tuple[str, str]
 """What gave it away, and in words."""
@@ -23,7 +26,7 @@ Sign = tuple[str, str]
 def find_sign(hunted: Hunted, seed: int) -> Sign | None:
     """The first thing that is wrong with a run, or None. Raises InvariantViolation when the last look breaks a promise."""
     cluster = hunted.cluster
-    verdict = cluster.check()
+    verdict = judge(cluster.history(healed=True))
     if not verdict.held:
         broken = verdict.of(BROKEN)
         return (broken[0].promise, verdict.report() + "\n" + cluster.literal)
@@ -33,6 +36,7 @@ def find_sign(hunted: Hunted, seed: int) -> Sign | None:
         or find_unrest(hunted)
         or find_loss(hunted, verdict)
         or find_unread(hunted)
+        or find_taken_again(hunted)
         or find_forgotten(hunted)
         or find_standstill(hunted, seed)
         or find_remembered(hunted)
@@ -104,12 +108,15 @@ def count_dirty_reads(hunted: Hunted) -> int:
 def count_false_refusals(hunted: Hunted) -> int:
     """Batches that a leader refused though they are in the committed log, and were in its own, among the five newest of
     their producer."""
-    cluster = hunted.cluster
+    rows = hunted.cluster.recorder.history.rows
+    cut = [(row.broker, row.partition) for row in rows if isinstance(row, Truncated | TailLost)]
     count = 0
-    for row in cluster.recorder.history.rows:
+    for row in rows:
         if not isinstance(row, Refused):
             continue
         log = leader_log(hunted, row.partition)
+        if (row.broker, row.partition) in cut:
+            continue
         mine = [
             batch
             for batch in log.read(0, min(row.log_end_offset, log.high_watermark), 2**62)
@@ -171,12 +178,29 @@ def find_loss(hunted: Hunted, verdict: Verdict) -> Sign | None:
 def find_unread(hunted: Hunted) -> Sign | None:
     """A reader that polled until nothing came has not seen the whole log."""
     starts = log_starts(hunted)
+    for row in hunted.cluster.recorder.history.rows:
+        if isinstance(row, LogStartMoved):  # a crash soon after brings back what was deleted
+            starts[row.partition] = max(starts[row.partition], row.to_offset)
     for name, reads in hunted.reads.items():
         seen = {(partition, offset, number) for partition, offset, _, number in reads}
         for each in hunted.cluster.records(TOPIC):
             partition = each.topic_partition.partition
             if each.offset >= starts[partition] and (partition, each.offset, each.record.send_number) not in seen:
                 return ("unread records", f"{name} never got record {each.record.send_number} at {each.offset}")
+    return None
+
+
+def find_taken_again(hunted: Hunted) -> Sign | None:
+    """When every send has its acknowledgement, a leader that gets an old request again must not write it."""
+    spoiled = [row for row in hunted.cluster.recorder.history.rows if isinstance(row, Forgot) and row.why == "snapshot"]
+    if hunted.kind == PLAIN or spoiled:
+        return None
+    for _, _, what in hunted.cluster.recorder.events:
+        if isinstance(what, Envelope) and isinstance(what.message, ProduceRequest):
+            for wanted in what.message.partitions:
+                log = leader_log(hunted, wanted.topic_partition.partition)
+                if log.producer_state.judge(wanted.batch) == ACCEPTED:
+                    return ("taken again", f"{wanted.batch} of {wanted.topic_partition}")
     return None
 
 
@@ -203,7 +227,7 @@ def find_standstill(hunted: Hunted, seed: int) -> Sign | None:
     late = [delivery for delivery in deliveries if not delivery.done or delivery.error is not None]
     if late:
         return ("standstill", f"without broker {broker_id}: {late}")
-    cluster.recover(RECOVERY_MS)
+    recover(cluster)
     # A high watermark that a follower has not heard of while nothing is written keeps nobody from anything.
     left = [text for text in cluster._world.find_unrecovered() if "committed is" not in text]
     return ("not whole", "; ".join(left)) if left else None

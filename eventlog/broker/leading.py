@@ -286,19 +286,26 @@ class Leading(Reading):
         self.waiting.fetches[connection] = WaitingFetch(connection, correlation_id, request, deadline_ms)
         if deadline_ms >= 0 and self.timers.get("fetch", deadline_ms) >= deadline_ms:
             self.timers["fetch"] = deadline_ms
-        if request.replica_id >= 0 and correlation_id == 0:
-            # A new connection: what the follower was told on the one before may not have arrived.
-            self._forget_what_was_told(request, now_ms)
+        if request.replica_id >= 0:
+            self._mind_news(request, correlation_id == 0, now_ms)
         return out
 
-    def _forget_what_was_told(self, request: FetchRequest, now_ms: int) -> None:
+    def _mind_news(self, request: FetchRequest, is_new: bool, now_ms: int) -> None:
+        """A follower waits that does not know the high watermark: it will be told, if no records come before.
+
+        On a new connection (`is_new`) that is so in any case: what it was told on the one before may not have arrived.
+        """
         for wanted in request.partitions:
             replica = self.replicas.get(wanted.topic_partition)
-            if replica is not None and replica.leadership is not None:
-                remote = replica.leadership.remotes.get(request.replica_id)
-                if remote is not None and replica.log.high_watermark > 0:
-                    remote.told_high_watermark = UNKNOWN
-                    self.timers.setdefault("news", now_ms + NEWS_WAIT_MS)
+            if replica is None or replica.leadership is None:
+                continue
+            remote = replica.leadership.remotes.get(request.replica_id)
+            if remote is None:
+                continue
+            if is_new:
+                remote.told_high_watermark = UNKNOWN
+            if remote.told_high_watermark < replica.log.high_watermark and "news" not in self.timers:
+                self.timers["news"] = now_ms + NEWS_WAIT_MS
 
     def _note_progress(self, request: FetchRequest, now_ms: int, out: list[Envelope]) -> None:
         replica_id = request.replica_id

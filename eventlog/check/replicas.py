@@ -126,9 +126,10 @@ def _misplaced(log: Log, final: FinalLog) -> Misplaced:
         if base_offset != end_offset or not numbers:
             if not numbers:
                 found.append((batch, "at least one record"))
-            elif end_offset is not None:
+            elif end_offset is not None and (base_offset < end_offset or base_offset > log.log_start_offset):
+                # Below log_start_offset a hole is nobody's business: a replica may have been cut there.
                 found.append((batch, f"offset {end_offset}"))
-            elif base_offset > log.log_start_offset or base_offset < 0:
+            elif end_offset is None and (base_offset > log.log_start_offset or base_offset < 0):
                 found.append((batch, f"log_start_offset {log.log_start_offset}"))
         end_offset = base_offset + len(numbers)
     if end_offset is None:

@@ -86,7 +86,7 @@ class Harming(WorldState):
         for topic_partition, store in self.stores[broker_id].logs.items():
             if store.end_offset:
                 if self.recorder is not None:
-                    self.recorder.forgot(self.now_ms, broker_id, topic_partition, why, ())
+                    self.recorder.forgot(self.now_ms, broker_id, topic_partition, why, (), store.end_offset)
                 if self.invariants is not None:
                     is_everything = why == "snapshot"
                     self.invariants.forgot(broker_name(broker_id), topic_partition, store.end_offset, is_everything)

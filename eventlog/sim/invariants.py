@@ -49,7 +49,7 @@ NONE = ErrorCode.NONE
 class Seen:
     """A replica as it was when it was last looked at."""
 
-    __slots__ = ("end_offset", "epoch_of_role", "epochs", "high_watermark", "is_leader", "where")
+    __slots__ = ("end_offset", "epoch_of_role", "epochs", "high_watermark", "in_sync_replicas", "is_leader", "where")
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -59,6 +59,8 @@ class Seen:
         # (leader epoch, where it begins) of its log.
         self.epochs: tuple[tuple[int, int], ...] = ()
         self.is_leader = False
+        # As its leader was told by the controller; () at a follower.
+        self.in_sync_replicas: tuple[int, ...] = ()
 
 
 class Committed:
@@ -156,6 +158,7 @@ class Invariants:
                 seen.end_offset != log.log_end_offset
                 or seen.high_watermark != log.high_watermark
                 or seen.epoch_of_role != replica.partition.leader_epoch
+                or (replica.leadership is not None and seen.in_sync_replicas != replica.partition.in_sync_replicas)
             ):
                 self._check_replica(machine, replica, seen, world)
             if self.full:
@@ -233,8 +236,11 @@ class Invariants:
             self._check_cut(where, replica, seen, world)
         if log.high_watermark > seen.high_watermark or seen.epoch_of_role != epoch:
             self._check_committed(where, replica, seen, world)
-            if is_leader and log.high_watermark > seen.high_watermark:
+        if is_leader:
+            in_sync_replicas = replica.partition.in_sync_replicas
+            if log.high_watermark > seen.high_watermark or in_sync_replicas != seen.in_sync_replicas:
                 self._check_in_sync(where, replica, world)
+            seen.in_sync_replicas = in_sync_replicas
         seen.end_offset = log.log_end_offset
         seen.high_watermark = log.high_watermark
         seen.epoch_of_role = epoch
@@ -370,19 +376,22 @@ class Invariants:
             committed.newest[producer_id] = (epoch, batch.last_sequence)
 
     def _check_in_sync(self, where: str, replica: Replica, world: WorldState) -> None:
+        """H12, when the high watermark has risen or somebody has joined: members hold what is committed."""
         partition = world.controller.image.partitions[replica.topic_partition]
-        if partition.leader_epoch != replica.partition.leader_epoch:
+        if partition.leader_epoch != replica.partition.leader_epoch or replica.topic_partition in self.losses:
             return  # a leader of the past: its high watermark binds nobody new
-        high_watermark = replica.log.high_watermark
+        committed = self.committed.get(replica.topic_partition)
+        end_offset = max(replica.log.high_watermark, 0 if committed is None else committed.end_offset)
         for member in partition.in_sync_replicas:
             broker = world.find_broker(member)
             if broker is None or replica.topic_partition not in broker.replicas:
                 continue
             log = broker.replicas[replica.topic_partition].log
-            if log.log_end_offset < high_watermark and replica.topic_partition not in self.losses:
+            if log.log_end_offset < end_offset:
                 raise world.violation(
                     "H12",
-                    f"{where}: high watermark {high_watermark}, but in-sync broker-{member} ends at {log.log_end_offset}",
+                    f"{where}: committed is what lies below {end_offset}, but in-sync broker-{member} ends at "
+                    f"{log.log_end_offset}",
                 )
 
     def resolved(self, message: SendsResolved, world: WorldState) -> None:

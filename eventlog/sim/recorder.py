@@ -255,10 +255,16 @@ class Recorder:
         self._note(rows.TailLost(now_ms, broker_id, topic, partition, from_offset, to_offset))
 
     def forgot(
-        self, now_ms: int, broker_id: int, topic_partition: TopicPartition, why: str, producer_ids: tuple[int, ...]
+        self,
+        now_ms: int,
+        broker_id: int,
+        topic_partition: TopicPartition,
+        why: str,
+        producer_ids: tuple[int, ...],
+        log_end_offset: int,
     ) -> None:
         topic, partition = topic_partition
-        self._note(rows.Forgot(now_ms, broker_id, topic, partition, why, producer_ids))
+        self._note(rows.Forgot(now_ms, broker_id, topic, partition, why, producer_ids, log_end_offset))
 
     def log_start_moved(self, now_ms: int, broker_id: int, log: PartitionLog, from_offset: int) -> None:
         topic, partition = log.topic_partition

@@ -288,7 +288,8 @@ class WorldState:
                 state = log.producer_state
                 gone = tuple([known for known in producer_ids if state.find_entry(known) is None])
                 if gone:
-                    recorder.forgot(self.now_ms, machine.broker_id, log.topic_partition, "expired", gone)
+                    name, broker_id = log.topic_partition, machine.broker_id
+                    recorder.forgot(self.now_ms, broker_id, name, "expired", gone, log.log_end_offset)
 
     def _close(self, envelope: Envelope, state: ConnectionState | None) -> None:
         """An endpoint gives the connection up."""

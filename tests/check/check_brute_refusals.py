@@ -121,6 +121,7 @@ def holes(log):
         if end is None:
             found += batch[0] > log.log_start_offset or batch[0] < 0 or not batch[5]
         else:
-            found += batch[0] != end or not batch[5]
+            is_deleted = end < batch[0] <= log.log_start_offset
+            found += (batch[0] != end and not is_deleted) or not batch[5]
         end = batch[0] + len(batch[5])
     return found + (log.log_end_offset != (log.log_start_offset if end is None else end))

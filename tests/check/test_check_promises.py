@@ -457,3 +457,9 @@ def test_thousands_of_findings_are_counted_and_few_are_shown():
     assert verdict.promise("H2").places == verdict.counts.duplicated == 1000
     assert len([finding for finding in verdict.findings if finding.promise == "H2"]) == 32
     assert verdict.report().count("[broken]") == 8
+
+
+def test_a_hole_below_the_log_start_is_nobodys_business():
+    deleted = log(batch(0, 0), batch(3, 3, sequence=3), batch(4, 4), start=3)
+    assert status(judge(history(sent(0, 3, 4), deleted)), "H11") == HELD
+    assert status(judge(history(sent(0, 3, 4), deleted._replace(log_start_offset=2))), "H11") == BROKEN

@@ -100,6 +100,9 @@ class KeptLog:
         self.leader_epochs.truncate_from_start(saved_start)
         self._snapshot_offset = 0
         crash = None if is_clean else self._read_all(saved_start, now_ms)
+        if crash is not None:
+            # What was written down may speak of a tail that is lost; other batches will come in its place.
+            self._write_segments()
         self._delete_strays()
         if is_clean and not store.snapshot_offsets():
             self._begin_without_snapshots()

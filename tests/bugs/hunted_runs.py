@@ -60,7 +60,11 @@ _LEADERS = {
     "clean_restart": FaultRate(10_000, 2),
 }
 _DEATHS = {"crash": FaultRate(25_000, 4), "power_cut": FaultRate(5_000, 1)}
-_LOSSES = {"crash_losing_tail": FaultRate(30_000, 4), "unclean_election": FaultRate(30_000, 3)}
+_LOSSES = {
+    "crash_losing_tail": FaultRate(90_000, 8),
+    "unclean_election": FaultRate(60_000, 4),
+    "stuck_fetcher": FaultRate(40_000, 4),
+}
 _SPOILED = {name: FaultRate(60_000, 3) for name in ("snapshot_lost", "snapshot_old", "snapshot_corrupt")}
 _DELETED = {"log_start_moved": FaultRate(50_000, 3)}
 
@@ -148,6 +152,8 @@ def run(seed: int, kind: str) -> Hunted:
         hunted.sends.append((producer.name, delivery))
         if (luck >> 16) % (4 if seed % 2 else 7) == 0:
             _watch(cluster, kind, 1 + (luck >> 24) % 2_400)
+            _read(hunted, readers[luck >> 40 & 1], 20)
+        elif kind == PLAIN and seed % 2:
             _read(hunted, readers[luck >> 40 & 1], 20)
     recover(cluster)
     for reader in readers:

@@ -401,3 +401,18 @@ def test_the_check_notices_batches_out_of_place() -> None:
     entry.batches = [each._replace(producer_epoch=1) for each in entry.batches]
     with pytest.raises(InvariantViolation, match="another epoch"):
         other.log.producer_state.check_invariants()
+
+
+def test_a_segment_is_counted_anew_when_other_batches_come_in_place_of_a_lost_tail() -> None:
+    table = Table()
+    table.append(plain())
+    table.store.flush()
+    table.append(plain(3))
+    table.log.write_checkpoints()
+    table.store.lose_unflushed_tail()
+    table.reload()
+    for _ in range(3):
+        table.append(plain())
+    table.store.flush()
+    table.reload()
+    assert table.log.segments.all[0].size_bytes == sum(each.size_bytes for each in table.store.batches)

@@ -9,7 +9,8 @@ the text as it ought to be. The commands are those of `Cluster`, with as little 
 | `cluster NAME=VALUE ...` | begin with other settings than three brokers of which two must have a record |
 | `create TOPIC SETTING=VALUE ...`, `alter SETTING=VALUE ...` | the topic that everything else is about, from now on |
 | `producer NAME SETTING=VALUE ...` | with no linger, unless told otherwise |
-| `send NAME VALUE ...` | hand over records, each of which leaves at once in a batch of its own |
+| `partitions N` | the topic gets more of them |
+| `send NAME VALUE ...` | records, each at once in a batch of its own, to partition 0; `VALUE@N` to another |
 | `flush NAME`, `advance MS` | let time pass, until all has its end or for so long |
 | `deliveries` | what became of everything sent |
 | `reader NAME SETTING=VALUE ...`, `read NAME` | a consumer of the topic, and what it reads next, with offsets |
@@ -91,13 +92,18 @@ class Teller:
     def do_alter(self, *words: str) -> None:
         self.cluster.alter_topic(self.topic, **_settings(list(words)))
 
+    def do_partitions(self, count: str) -> None:
+        self.cluster.create_partitions(self.topic, int(count))
+
     def do_producer(self, name: str, *words: str) -> None:
         alone = {"linger_ms": 0, "batch_size": 0}
         self.producers[name] = self.cluster.producer(name, **{**alone, **_settings(list(words))})
 
     def do_send(self, name: str, *values: str) -> None:
-        for value in values:
-            self.sent.append((value, self.producers[name].send(self.topic, value)))
+        for word in values:
+            value, _, partition = word.partition("@")
+            where = int(partition) if partition else 0
+            self.sent.append((value, self.producers[name].send(self.topic, value, partition=where)))
 
     def do_flush(self, name: str) -> None:
         self.producers[name].flush()

@@ -138,11 +138,12 @@ def _from_header(data: bytes) -> RecordBatch:
 def is_intact(data: bytes) -> bool:
     """True when the checksum is that of the bytes."""
     (came,) = _CRC.unpack_from(data, _CRC_AT)
-    is_right: bool = _checksum(memoryview(data)[_ATTRIBUTES_AT:]) == came
+    is_right: bool = checksum(memoryview(data)[_ATTRIBUTES_AT:]) == came
     return is_right
 
 
-def _checksum(covered: bytes | bytearray | memoryview, before: int = 0) -> int:
+def checksum(covered: bytes | bytearray | memoryview, before: int = 0) -> int:
+    """CRC-32C of `covered`, going on from that of what came `before`."""
     # Imported here, since the package brings half of the standard library along: who has no bytes doesn't wait for it.
     from crc32c import crc32c
 
@@ -165,7 +166,7 @@ def encode_batch(batch: RecordBatch) -> bytes:
         changed = bytearray(data)
         _ATTRIBUTES.pack_into(changed, _ATTRIBUTES_AT, attributes)
         _MAX_TIMESTAMP.pack_into(changed, _MAX_TIMESTAMP_AT, max_timestamp_ms)
-        _CRC.pack_into(changed, _CRC_AT, _checksum(memoryview(changed)[_ATTRIBUTES_AT:]))
+        _CRC.pack_into(changed, _CRC_AT, checksum(memoryview(changed)[_ATTRIBUTES_AT:]))
         data = bytes(changed)
     place = _PLACE.pack(batch.base_offset, len(data) - _LENGTH_END, batch.leader_epoch)
     if data.startswith(place):
@@ -186,7 +187,7 @@ def _encode_objects(batch: RecordBatch, records: tuple[Record, ...]) -> bytes:
         batch.record_count,
     )
     place = _PLACE.pack(batch.base_offset, BATCH_HEADER_BYTES + len(payload) - _LENGTH_END, batch.leader_epoch)
-    checksum = _checksum(payload, _checksum(covered))
+    checksum = checksum(payload, checksum(covered))
     return b"".join((place, b"\x02", _CRC.pack(checksum), covered, payload))
 
 

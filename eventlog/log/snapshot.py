@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final, NamedTuple
 
-from crc32c import crc32c
+from eventlog.codec.batch import checksum
 
 KAFKA_VERSION: Final = 1
 OWN_VERSION: Final = 1005
@@ -79,7 +79,7 @@ def encode_snapshot(entries: Iterable[ProducerSnapshot], batches: int = 1) -> by
             parts.append(_OWN_ENTRY.pack(*entry))
             parts += [_OWN_BATCH.pack(*each) for each in kept]
     body = _COUNT.pack(count) + b"".join(parts)
-    return _HEAD.pack(KAFKA_VERSION if batches == 1 else OWN_VERSION, crc32c(body)) + body
+    return _HEAD.pack(KAFKA_VERSION if batches == 1 else OWN_VERSION, checksum(body)) + body
 
 
 def decode_snapshot(data: bytes) -> tuple[ProducerSnapshot, ...] | Unusable:
@@ -90,7 +90,7 @@ def decode_snapshot(data: bytes) -> tuple[ProducerSnapshot, ...] | Unusable:
     if version not in (KAFKA_VERSION, OWN_VERSION):
         return Unusable(f"version {version} came, {KAFKA_VERSION} or {OWN_VERSION} was expected")
     body = data[_HEAD.size :]
-    if crc32c(body) != crc:
+    if checksum(body) != crc:
         return Unusable("the checksum is wrong: the file is damaged or cut short")
     (count,) = _COUNT.unpack_from(body)
     entries = _kafkas(body, count) if version == KAFKA_VERSION else _own(body, count)

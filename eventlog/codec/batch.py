@@ -187,8 +187,8 @@ def _encode_objects(batch: RecordBatch, records: tuple[Record, ...]) -> bytes:
         batch.record_count,
     )
     place = _PLACE.pack(batch.base_offset, BATCH_HEADER_BYTES + len(payload) - _LENGTH_END, batch.leader_epoch)
-    checksum = checksum(payload, checksum(covered))
-    return b"".join((place, b"\x02", _CRC.pack(checksum), covered, payload))
+    crc = checksum(payload, checksum(covered))
+    return b"".join((place, b"\x02", _CRC.pack(crc), covered, payload))
 
 
 def pack(batch: RecordBatch) -> RecordBatch:

@@ -152,9 +152,18 @@ def _strikes(index: Index) -> dict[int, dict[int, Fault]]:
     everybody = dict.fromkeys([broker for replicas in index.logs.values() for broker in replicas])
     for place, row in index.interruptions():
         if type(row) is Fault and MOVES in EFFECTS_OF.get(row.fault, ()):
-            for broker in brokers_of(row.target) or (everybody if row.fault == "power_cut" else ()):
+            for broker in _struck_by(row, list(everybody)):
                 found.setdefault(broker, {})[place] = row
     return found
+
+
+def _struck_by(fault: Fault, everybody: list[int]) -> list[int]:
+    named = brokers_of(fault.target)
+    if fault.fault == "election":
+        return []  # the one it names is made leader, and nobody was harmed
+    if fault.fault == "unclean_election":
+        return [broker for broker in everybody if broker not in named] if named else []
+    return named or (everybody if fault.fault == "power_cut" else [])
 
 
 def brokers_of(target: str) -> list[int]:

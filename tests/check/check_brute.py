@@ -348,6 +348,8 @@ def every_copy_is_gone(history, name, offset, begun):
     for place, row in enumerate(history.rows):
         if isinstance(row, Fault) and row.target.startswith("broker-"):
             dead.append(int(row.target[7:]))
+        if isinstance(row, Fault) and row.fault == "unclean_election":
+            dead += [broker for broker in replicas if f"broker-{broker}" not in row.target]
         taken = None
         if isinstance(row, Fault) and row.fault == "crash_wiped":
             taken = int(row.target[7:])

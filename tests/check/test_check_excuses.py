@@ -229,3 +229,14 @@ def test_the_snapshot_hole_is_told_in_one_sentence():
 def test_the_page_says_what_an_excuse_means():
     page = judge(history(LED, sent(0), acked(0, 0), tail(1), tail(2), tail(3), log())).report()
     assert "every in-sync copy lost: every in-sync replica that held the" in " ".join(page.split())
+
+
+def test_who_is_made_leader_was_not_put_out_of_reach_by_that():
+    """The only holder left stands aside for one that lost its tail: that excuses nothing while the holder lives."""
+    moved = LeaderChanged(75, "t", 0, 2, 1, (2,))
+    for harmless in ("election", "unclean_election"):
+        struck = Fault(65, harmless, "t-0>broker-1", "", -1)
+        dead = Fault(66, "crash", "broker-3", "", -1)
+        assert lost(struck, tail(2), dead, moved)[0] == BROKEN
+    dead = [Fault(66, "crash", f"broker-{broker}", "", -1) for broker in (1, 3)]
+    assert lost(tail(2), *dead, moved) == (EXCUSED, "every in-sync copy lost")

@@ -44,6 +44,7 @@ from eventlog.sim.faults import Deviation, FaultPlan, fault_plan
 from eventlog.sim.invariants import Invariants
 from eventlog.sim.literal import run_literal
 from eventlog.sim.recorder import Recorder
+from eventlog.sim.state import LATENCY_MS
 from eventlog.sim.trace import is_of_the_story, ladder, story_actors, trace_digest, trace_lines
 from eventlog.sim.world import START_MS, World
 from eventlog.values import (
@@ -76,7 +77,8 @@ class Cluster(Commands):
 
     `faults` None: a benign world in which only what is asked for goes wrong. A list of names, or a `FaultPlan`: a world
     of chaos whose luck depends on `seed` alone. `deviations` replays a run. Further keywords are broker settings under
-    Kafka's names. `checks`: "off", "cheap" (what just moved, at every event) or "full".
+    Kafka's names. `checks`: "off", "cheap" (what just moved, at every event) or "full". `latency_ms` is how long every
+    message is under way, `is_coarse` says that requests of followers and to the controller come before all others.
 
     Raises RequestError for an impossible setting, InvariantViolation when this library breaks a promise of its own.
     """
@@ -89,6 +91,8 @@ class Cluster(Commands):
         deviations: Iterable[tuple[Any, ...]] | None = None,
         checks: str = "cheap",
         record: bool = True,
+        latency_ms: int = LATENCY_MS,
+        is_coarse: bool = False,
         **settings: Any,
     ) -> None:
         if checks not in ("off", "cheap", "full"):
@@ -111,6 +115,8 @@ class Cluster(Commands):
             answerer,
             self._recorder,
             None if checks == "off" else Invariants(full=checks == "full"),
+            latency_ms,
+            is_coarse,
         )
         self._world.user_inbox = self._inbox
         self._closed = False

@@ -18,7 +18,7 @@ from eventlog.messages.controller_api import (
 )
 from eventlog.sim.network import ConnectionState
 from eventlog.sim.recovery import find_unrecovered
-from eventlog.sim.state import ADMIN, LATENCY_MS, FaultEnd, WorldState
+from eventlog.sim.state import ADMIN, FaultEnd, WorldState
 from eventlog.storage import MemoryStores
 from eventlog.values import TopicPartition
 
@@ -317,4 +317,4 @@ class Harming(WorldState):
             if is_heard != was_heard:
                 self._heard[broker_id] = is_heard
                 news = HeartbeatsResumed(broker_id) if is_heard else HeartbeatsStopped(broker_id)
-                self.schedule(self.now_ms + LATENCY_MS, Envelope(NETWORK, CONTROLLER, NO_CONNECTION, 0, news))
+                self.schedule(self.now_ms + self.latency_ms, Envelope(NETWORK, CONTROLLER, NO_CONNECTION, 0, news))

@@ -24,7 +24,14 @@ from eventlog.messages import (
     Timer,
     broker_name,
 )
-from eventlog.messages.broker_api import FetchRequest, ProduceReply
+from eventlog.messages.broker_api import FetchRequest, MetadataRequest, ProduceReply
+from eventlog.messages.controller_api import (
+    AllocateProducerIdsRequest,
+    AlterPartitionRequest,
+    ControlledShutdownRequest,
+    FetchMetadataRequest,
+    RegisterBrokerRequest,
+)
 from eventlog.messages.user_api import USER, Send, SendsResolved
 from eventlog.sim.choices import Answerer
 from eventlog.sim.faults import Deviation
@@ -42,6 +49,17 @@ ADMIN: Final = "admin"
 FOREVER_MS: Final = 2**62
 WATCHED_TIMERS: Final = ("expire", "retention")
 """Timers of a broker that make it forget producers or delete records."""
+PROMPT: Final = (
+    FetchRequest,
+    MetadataRequest,
+    RegisterBrokerRequest,
+    FetchMetadataRequest,
+    AlterPartitionRequest,
+    AllocateProducerIdsRequest,
+    ControlledShutdownRequest,
+)
+"""What arrives first in a coarse world."""
+FIRST: Final = 2**60
 NONE: Final = ErrorCode.NONE
 
 
@@ -73,6 +91,8 @@ class WorldState:
         "deviations",
         "event_number",
         "invariants",
+        "is_coarse",
+        "latency_ms",
         "links",
         "machines",
         "now_ms",
@@ -94,6 +114,8 @@ class WorldState:
         answerer: Answerer | None = None,
         recorder: Recorder | None = None,
         invariants: Invariants | None = None,
+        latency_ms: int = LATENCY_MS,
+        is_coarse: bool = False,
     ) -> None:
         if not 1 <= brokers <= 32:
             raise RequestError(f"brokers must be from 1 to 32, not {brokers}")
@@ -102,6 +124,10 @@ class WorldState:
         self.answerer = answerer
         self.recorder = recorder
         self.invariants = invariants
+        # How long a message is under way. 0: time passes only when everything that was sent has arrived.
+        self.latency_ms = latency_ms
+        # Requests for data of followers, for metadata and to the controller arrive before anything else that was sent.
+        self.is_coarse = is_coarse
         self.now_ms = START_MS
         self.event_number = 0
         self.deviations: list[Deviation] = []
@@ -217,7 +243,7 @@ class WorldState:
                 return
             if message.__class__ is Stopped:
                 # After what it sent before has arrived.
-                self.schedule(self.now_ms + LATENCY_MS, FaultEnd("stop", (source,)))
+                self.schedule(self.now_ms + self.latency_ms, FaultEnd("stop", (source,)))
                 return
         else:
             state = self.connections.get(connection)
@@ -243,16 +269,18 @@ class WorldState:
                         return
                     if state.awaited_answer >= 0:
                         for answer in state.answers_in_order(envelope):
-                            self.schedule(self.now_ms + LATENCY_MS, answer)
+                            self.schedule(self.now_ms + self.latency_ms, answer)
                         return
-        due_ms = self.now_ms + LATENCY_MS
+        due_ms = self.now_ms + self.latency_ms
         if self.stuck and source in self.stuck and message.__class__ is FetchRequest:
             self.stuck[source].append(envelope)
             return
         if self.slow and source in self.slow and message.__class__ is FetchRequest:
             due_ms += SLOW_FETCH_MS
-        self._order += 1
-        heappush(self._queue, (due_ms, self._order, envelope))
+        self._order = order = self._order + 1
+        if self.is_coarse and message.__class__ in PROMPT:
+            order -= FIRST
+        heappush(self._queue, (due_ms, order, envelope))
 
     def _note_refusals(self, envelope: Envelope, state: ConnectionState) -> None:
         """A leader's answer leaves: what it refuses for a producer's sake goes into the history."""
@@ -305,13 +333,13 @@ class WorldState:
             state.is_plain = False
             # The end of the stream follows what was sent before it.
             self.schedule(
-                self.now_ms + LATENCY_MS,
+                self.now_ms + self.latency_ms,
                 Envelope(connection.client, connection.server, connection, -1, Disconnected()),
             )
 
     def _tell_disconnected(self, endpoint: str, connection: Connection, refused: bool = False) -> None:
         other = connection.server if endpoint == connection.client else connection.client
-        self.schedule(self.now_ms + LATENCY_MS, Envelope(other, endpoint, connection, -1, Disconnected(refused)))
+        self.schedule(self.now_ms + self.latency_ms, Envelope(other, endpoint, connection, -1, Disconnected(refused)))
 
     # --- timers ---------------------------------------------------------------------------------------------------
 

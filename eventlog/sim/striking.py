@@ -103,7 +103,7 @@ def _duplicate_request(
 def _duplicate_reply(
     world: World, deviation: Deviation, envelope: Envelope, state: ConnectionState, order: int
 ) -> bool:
-    world.schedule(world.now_ms + LATENCY_MS, envelope)
+    world.schedule(world.now_ms + world.latency_ms, envelope)
     return False
 
 

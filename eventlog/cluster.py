@@ -78,7 +78,8 @@ class Cluster(Commands):
     `faults` None: a benign world in which only what is asked for goes wrong. A list of names, or a `FaultPlan`: a world
     of chaos whose luck depends on `seed` alone. `deviations` replays a run. Further keywords are broker settings under
     Kafka's names. `checks`: "off", "cheap" (what just moved, at every event) or "full". `latency_ms` is how long every
-    message is under way, `is_coarse` says that requests of followers and to the controller come before all others.
+    message is under way; with `is_coarse`, what concerns the controller, metadata and requests for data come before all
+    others.
 
     Raises RequestError for an impossible setting, InvariantViolation when this library breaks a promise of its own.
     """

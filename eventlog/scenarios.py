@@ -27,6 +27,7 @@ from eventlog.values import FAULTS, check_fault_names
 TOPIC: Final = "events"
 WRITER: Final = "writer"
 NEVER_MS: Final = 2**31 - 1
+BACKOFF_MS: Final = 1_000
 HORIZON_MS: Final = 600_000
 """How long a run goes on at most, in virtual time, before everything is healed."""
 MOST_EVENTS: Final = 20_000
@@ -37,8 +38,8 @@ BUDGETS: Final = (("reply_lost", 1), ("request_lost", 1), ("crash", 1), ("electi
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What is searched. `is_warm`: one batch stands acknowledged in the partition before the search begins; else the
-    producer is new. `budgets`: (fault, how often at most). `is_coarse`: requests of followers, for metadata and to the
-    controller arrive before all else, in the step that sends them."""
+    producer is new. `budgets`: (fault, how often at most). `is_coarse`: what is said to the controller and by it,
+    metadata and requests for data arrive in the step that sends them; else every message is a step of its own."""
 
     name: str
     brokers: int = 3
@@ -159,6 +160,11 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
         linger_ms=0,
         batch_size=0 if scenario.records == 1 else 16_384,
         behaves_like=scenario.behaves_like,
+        delivery_timeout_ms=NEVER_MS,
+        retry_backoff_ms=BACKOFF_MS,
+        retry_backoff_max_ms=BACKOFF_MS,
+        reconnect_backoff_ms=BACKOFF_MS,
+        retry_backoff_jitter_percent=0,
         initial_sequence=scenario.initial_sequence,
     )
     if scenario.is_warm:

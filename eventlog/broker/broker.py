@@ -446,7 +446,7 @@ class Broker(Leading):
                 ]
             ),
             self.waiting.freeze(now_ms),
-            tuple([(name, max(0, at_ms - now_ms)) for name, at_ms in self.timers.items()]),
+            tuple(sorted([(name, max(0, at_ms - now_ms)) for name, at_ms in self.timers.items()])),
             (self._producer_ids, self._is_asking_for_ids, self.has_ended),
             tuple(self._connection_numbers.items()),
             tuple(self._correlation_ids.items()),

@@ -329,7 +329,7 @@ class Leading(Reading):
 
     def _tell_high_watermarks(self, out: list[Envelope]) -> None:
         """Followers that wait without records learn of the new high watermark."""
-        for connection, waiting in list(self.waiting.fetches.items()):
+        for connection, waiting in sorted(self.waiting.fetches.items()):
             request = waiting.request
             if request.replica_id < 0:
                 continue
@@ -418,7 +418,7 @@ class Leading(Reading):
 
     def _time_out_fetches(self, now_ms: int, out: list[Envelope]) -> None:
         fetches = self.waiting.fetches
-        for connection, waiting in list(fetches.items()):
+        for connection, waiting in sorted(fetches.items()):
             if 0 <= waiting.deadline_ms <= now_ms:
                 del fetches[connection]
                 out.append(self._fetch_answer(connection, waiting.correlation_id, waiting.request))

@@ -9,6 +9,7 @@ Source: Kafka's `DelayedProduce` and `DelayedFetch`.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from eventlog.errors import ErrorCode
@@ -57,6 +58,9 @@ class WaitingProduce:
         )
 
 
+_connection = attrgetter("connection")
+
+
 class WaitingFetch(NamedTuple):
     """`deadline_ms` -1: for ever (a follower)."""
 
@@ -85,13 +89,17 @@ class WaitingRoom:
         self.metadata: list[WaitingMetadata] = []
 
     def fetches_of(self, topic_partition: TopicPartition) -> list[WaitingFetch]:
-        """Those that ask for this partition, oldest first. O(waiting fetches)."""
-        return [
+        """Those that ask for this partition, by connection: whoever asked first, equal states answer alike.
+        O(waiting fetches)."""
+        found = [
             waiting
             for waiting in self.fetches.values()
             for wanted in waiting.request.partitions
             if wanted.topic_partition == topic_partition
         ]
+        if len(found) > 1:
+            found.sort(key=_connection)
+        return found
 
     def forget(self, connection: Connection) -> None:
         """The asker is gone."""
@@ -116,7 +124,7 @@ class WaitingRoom:
                     for waiting in self.produces
                 ]
             ),
-            tuple([_frozen_wait(waiting, now_ms) for waiting in self.fetches.values()]),
+            tuple([_frozen_wait(waiting, now_ms) for _, waiting in sorted(self.fetches.items())]),
             tuple([_frozen_wait(waiting, now_ms) for waiting in self.metadata]),
         )
 

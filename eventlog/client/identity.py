@@ -25,9 +25,15 @@ class ProducerIdentity:
     __slots__ = ("asker", "epoch_bumps", "producer_epoch", "producer_id", "request_timeout_ms", "rewrite", "wanted")
 
     def __init__(
-        self, client: str, seed: int, request_timeout_ms: int, retry_backoff_ms: int, retry_backoff_max_ms: int
+        self,
+        client: str,
+        seed: int,
+        request_timeout_ms: int,
+        retry_backoff_ms: int,
+        retry_backoff_max_ms: int,
+        jitter_percent: int = 20,
     ) -> None:
-        self.asker = Asker(client, PURPOSE, seed, retry_backoff_ms, retry_backoff_max_ms)
+        self.asker = Asker(client, PURPOSE, seed, retry_backoff_ms, retry_backoff_max_ms, jitter_percent)
         self.request_timeout_ms = request_timeout_ms
         self.producer_id = NO_PRODUCER_ID
         self.producer_epoch = NO_PRODUCER_EPOCH

@@ -13,13 +13,15 @@ from eventlog.messages import CloseConnection, Connection, Envelope, Frozen, bro
 from eventlog.values import draw
 
 
-def backoff_ms(first_ms: int, limit_ms: int, failures: int, seed: int, name: str) -> int:
-    """How long to wait after the `failures`-th failure (from 1): doubling from `first_ms`, +-20 %, at most `limit_ms`.
+def backoff_ms(first_ms: int, limit_ms: int, failures: int, seed: int, name: str, jitter_percent: int = 20) -> int:
+    """How long to wait after the `failures`-th failure (from 1): doubling from `first_ms`, give or take the jitter, at
+    most `limit_ms`.
 
     `name` names what waits; the jitter is drawn by it. Source: `ExponentialBackoff`, KIP-580.
     """
     term_ms = min(first_ms << min(failures - 1, 40), max(first_ms, limit_ms))
-    return min(term_ms * (800 + draw(seed, name, 401)) // 1000, max(first_ms, limit_ms))
+    least = 1000 - 10 * jitter_percent
+    return min(term_ms * (least + draw(seed, name, 20 * jitter_percent + 1)) // 1000, max(first_ms, limit_ms))
 
 
 class Link:
@@ -123,13 +125,23 @@ class Asker:
         "broker_id",
         "client",
         "failures",
+        "jitter_percent",
         "links",
         "purpose",
         "seed",
         "timer",
     )
 
-    def __init__(self, client: str, purpose: str, seed: int, first_backoff_ms: int, backoff_limit_ms: int) -> None:
+    def __init__(
+        self,
+        client: str,
+        purpose: str,
+        seed: int,
+        first_backoff_ms: int,
+        backoff_limit_ms: int,
+        jitter_percent: int = 20,
+    ) -> None:
+        self.jitter_percent = jitter_percent
         self.client = client
         self.purpose = purpose
         self.timer = f"request {purpose}"
@@ -200,7 +212,7 @@ class Asker:
             self.broker_id = brokers[index % len(brokers)]
         name = f"{self.client} {self.purpose} {self.failures}"
         deadlines[self.purpose] = now_ms + backoff_ms(
-            self.backoff_ms, self.backoff_limit_ms, self.failures, self.seed, name
+            self.backoff_ms, self.backoff_limit_ms, self.failures, self.seed, name, self.jitter_percent
         )
 
     def close(self, deadlines: dict[str, int]) -> list[Envelope]:

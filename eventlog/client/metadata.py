@@ -43,8 +43,9 @@ class MetadataClient:
         request_timeout_ms: int,
         retry_backoff_ms: int,
         retry_backoff_max_ms: int,
+        jitter_percent: int = 20,
     ) -> None:
-        self.asker = Asker(client, PURPOSE, seed, retry_backoff_ms, retry_backoff_max_ms)
+        self.asker = Asker(client, PURPOSE, seed, retry_backoff_ms, retry_backoff_max_ms, jitter_percent)
         self.bootstrap = bootstrap
         self.request_timeout_ms = request_timeout_ms
         self.brokers: tuple[int, ...] = bootstrap

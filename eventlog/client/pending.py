@@ -54,7 +54,12 @@ class PendingSends:
         self.settings = settings
         self.bootstrap = bootstrap
         self.seed = seed
-        waits = (settings.request_timeout_ms, settings.retry_backoff_ms, settings.retry_backoff_max_ms)
+        waits = (
+            settings.request_timeout_ms,
+            settings.retry_backoff_ms,
+            settings.retry_backoff_max_ms,
+            settings.retry_backoff_jitter_percent,
+        )
         self.metadata = MetadataClient(name, bootstrap, seed, *waits)
         self.identity = ProducerIdentity(name, seed, *waits)
         self.links: dict[int, Link] = {}

@@ -312,7 +312,12 @@ class Sender(PendingSends):
             f"{self.name} {queue.topic_partition} {0 if self._is_librdkafka else batch.first_record} {batch.attempts}"
         )
         batch.backoff_until_ms = now_ms + backoff_ms(
-            settings.retry_backoff_ms, settings.retry_backoff_max_ms, max(batch.attempts, 1), self.seed, name
+            settings.retry_backoff_ms,
+            settings.retry_backoff_max_ms,
+            max(batch.attempts, 1),
+            self.seed,
+            name,
+            settings.retry_backoff_jitter_percent,
         )
         if settings.enable_idempotence:
             queue.put_back(batch)

@@ -95,9 +95,10 @@ class Controller:
         for record in records:
             self.image.replay(record)
         parked, self._parked = self._parked, {}
+        # By broker, whoever asked first: equal states answer alike.
         return [
             self._reply(connection, correlation_id, self._news_from(request.offset))
-            for connection, correlation_id, request in parked.values()
+            for _, (connection, correlation_id, request) in sorted(parked.items())
         ]
 
     def _news_from(self, offset: int) -> FetchMetadataReply:
@@ -297,9 +298,9 @@ class Controller:
         return (
             self.image.freeze(),
             tuple([(type(record).__name__, record) for record in self.log]),
-            tuple(self._parked.items()),
-            tuple(self._silent),
-            tuple([(name, max(0, at_ms - now_ms)) for name, at_ms in self.timers.items()]),
+            tuple(sorted(self._parked.items())),
+            tuple(sorted(self._silent)),
+            tuple(sorted([(name, max(0, at_ms - now_ms)) for name, at_ms in self.timers.items()])),
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 from eventlog.broker import Broker
 from eventlog.broker.leader import Leadership
 from eventlog.errors import RequestError
-from eventlog.messages import CONTROLLER, NETWORK, NO_CONNECTION, Connection, Envelope, ShutDown, broker_name
+from eventlog.messages import CONTROLLER, NETWORK, NO_CONNECTION, Connection, Envelope, Machine, ShutDown, broker_name
 from eventlog.messages.broker_api import DeleteRecordsRequest
 from eventlog.messages.controller_api import (
     ElectLeaderRequest,
@@ -44,25 +44,18 @@ class Harming(WorldState):
         if broker is None:
             return
         name = broker.name
-        self.machines[name] = None
         if self.invariants is not None:
             self.invariants.crashed(name)
         self.paused.pop(name, None)
-        for connection in [c for c in self.connections if name in (c.client, c.server)]:
+        # By name: whoever began a connection first makes no difference.
+        for connection in sorted([c for c in self.connections if name in (c.client, c.server)]):
             del self.connections[connection]
             other = connection.client if connection.server == name else connection.server
             self._tell_disconnected(other, connection)
         self.stopping.pop(name, None)
         if name in self.stuck:
             self.stuck[name].clear()
-        lost: list[tuple[TopicPartition, int, int]] = []
-        if wiping:
-            for topic_partition, store in self.stores[broker_id].logs.items():
-                if store.end_offset:
-                    lost.append((topic_partition, store.read_checkpoint("log_start_offset", 0), store.end_offset))
-            self.stores[broker_id] = MemoryStores()
-        elif losing_tail:
-            lost = self.stores[broker_id].lose_unflushed_tails()
+        lost = self._end_process(broker_id, losing_tail, wiping)
         for topic_partition, from_offset, to_offset in lost:
             if self.recorder is not None:
                 self.recorder.tail_lost(self.now_ms, broker_id, topic_partition, from_offset, to_offset)
@@ -70,13 +63,30 @@ class Harming(WorldState):
                 self.invariants.tail_lost(name, topic_partition, to_offset)
         self._update_heartbeats()
 
+    def _end_process(self, broker_id: int, losing_tail: bool, wiping: bool) -> list[tuple[TopicPartition, int, int]]:
+        """What is left of a broker is its disk; what its disk loses as (partition, from offset, to offset)."""
+        self.machines[broker_name(broker_id)] = None
+        if not wiping:
+            return self.stores[broker_id].lose_unflushed_tails() if losing_tail else []
+        lost = [
+            (topic_partition, store.read_checkpoint("log_start_offset", 0), store.end_offset)
+            for topic_partition, store in self.stores[broker_id].logs.items()
+            if store.end_offset
+        ]
+        self.stores[broker_id] = MemoryStores()
+        return lost
+
+    def _new_process(self, broker_id: int) -> Machine:
+        """A broker's process over its disk, not yet started."""
+        # A process is known by a number that never comes twice, however soon it dies again.
+        incarnation = self.event_number
+        return Broker(broker_id, incarnation, self.broker_settings, self.stores[broker_id])
+
     def restart(self, broker_id: int) -> None:
         """A new process over the same disk. No-op when it runs."""
         if self.find_broker(broker_id) is not None:
             return
-        # A process is known by a number that never comes twice, however soon it dies again.
-        incarnation = self.event_number
-        self.add(Broker(broker_id, incarnation, self.broker_settings, self.stores[broker_id]))
+        self.add(self._new_process(broker_id))
         self._update_heartbeats()
         if self.broker_settings.producer_snapshot_batches == 1:
             self._note_forgetting(broker_id, "restart")
@@ -289,6 +299,8 @@ class Harming(WorldState):
         if isinstance(request, ElectLeadersRequest) and request.is_unclean and self.invariants is not None:
             self.invariants.unclean_orders[request.topic_partition] = None
         connection = Connection(ADMIN, server, "admin", self.event_number)
+        while connection in self.connections:
+            connection = connection._replace(number=connection.number + 1)
         self.connections[connection] = ConnectionState()
         envelope = Envelope(ADMIN, server, connection, 0, request)
         if server in self.paused:

@@ -73,6 +73,23 @@ class ConnectionState:
             served.popleft()
         return served[0] if served and served[0].correlation_id == correlation_id else None
 
+    def copy(self) -> ConnectionState:
+        """Another one, equal to it."""
+        state = ConnectionState.__new__(ConnectionState)
+        state.is_plain = self.is_plain
+        state.is_busy = self.is_busy
+        state.served = self.served.copy()
+        state.backlog = self.backlog.copy()
+        state.is_closed = self.is_closed
+        state.requests_lost = self.requests_lost
+        state.replies_lost = self.replies_lost
+        state.requests_not_before_ms = self.requests_not_before_ms
+        state.replies_not_before_ms = self.replies_not_before_ms
+        state.failing = self.failing
+        state.awaited_answer = self.awaited_answer
+        state.early_answers = self.early_answers
+        return state
+
     def freeze(self, now_ms: int) -> Frozen:
         return (
             self.is_plain,

@@ -24,12 +24,17 @@ from eventlog.messages import (
     Timer,
     broker_name,
 )
-from eventlog.messages.broker_api import FetchRequest, MetadataRequest, ProduceReply
+from eventlog.messages.broker_api import FetchRequest, MetadataReply, MetadataRequest, ProduceReply
 from eventlog.messages.controller_api import (
+    AllocateProducerIdsReply,
     AllocateProducerIdsRequest,
+    AlterPartitionReply,
     AlterPartitionRequest,
+    ControlledShutdownReply,
     ControlledShutdownRequest,
+    FetchMetadataReply,
     FetchMetadataRequest,
+    RegisterBrokerReply,
     RegisterBrokerRequest,
 )
 from eventlog.messages.user_api import USER, Send, SendsResolved
@@ -52,13 +57,19 @@ WATCHED_TIMERS: Final = ("expire", "retention")
 PROMPT: Final = (
     FetchRequest,
     MetadataRequest,
+    MetadataReply,
     RegisterBrokerRequest,
+    RegisterBrokerReply,
     FetchMetadataRequest,
+    FetchMetadataReply,
     AlterPartitionRequest,
+    AlterPartitionReply,
     AllocateProducerIdsRequest,
+    AllocateProducerIdsReply,
     ControlledShutdownRequest,
+    ControlledShutdownReply,
 )
-"""What arrives first in a coarse world."""
+"""What arrives first in a coarse world: all that is said to the controller and by it, metadata, and requests for data."""
 FIRST: Final = 2**60
 NONE: Final = ErrorCode.NONE
 
@@ -126,7 +137,7 @@ class WorldState:
         self.invariants = invariants
         # How long a message is under way. 0: time passes only when everything that was sent has arrived.
         self.latency_ms = latency_ms
-        # Requests for data of followers, for metadata and to the controller arrive before anything else that was sent.
+        # What is said to the controller and by it, metadata and requests for data arrive before anything else that was sent.
         self.is_coarse = is_coarse
         self.now_ms = START_MS
         self.event_number = 0

@@ -54,6 +54,10 @@ class World(Harming):
             return False
         _, order, item = heappop(queue)
         self.now_ms = at_ms
+        self._happen(item, order)
+        return True
+
+    def _happen(self, item: Envelope | FaultEnd | Handover, order: int) -> None:
         if item.__class__ is Envelope:
             self._deliver(item, order)
         elif isinstance(item, Handover):
@@ -61,7 +65,6 @@ class World(Harming):
         else:
             assert isinstance(item, FaultEnd)
             end_fault(self, item)
-        return True
 
     def run_until(self, at_ms: int) -> None:
         """Let everything happen that is due by `at_ms`; then it is `at_ms`."""

@@ -212,6 +212,8 @@ class ProducerSettings:
     max_request_size: int = 1_048_576
     initial_sequence: int = 0
     """Where sequences of a new producer epoch begin. Kafka has no such setting: tests begin near 2**31-1 with it."""
+    retry_backoff_jitter_percent: int = 20
+    """How much a back-off may be longer or shorter. Fixed at 20 in Kafka; a search does without, to have fewer moments."""
     behaves_like: str = "java"
     """Whose conduct after an error: that of Kafka's own client (`java`) or of `librdkafka`, on which the clients for most
     other languages are built. Defaults stay those of the Java client."""
@@ -229,6 +231,7 @@ class ProducerSettings:
         _check(self, "buffer_memory", 1, MAX_LONG)
         _check(self, "max_request_size", 1, MAX_SEQUENCE)
         _check(self, "initial_sequence", 0, MAX_SEQUENCE)
+        _check(self, "retry_backoff_jitter_percent", 0, 100)
         _check_word(self, "behaves_like", ("java", "librdkafka"))
         if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
             raise RequestError(

@@ -1,0 +1,332 @@
+"""Frozen machines, each kept once, and what each did with an envelope: what makes the search fast.
+
+A cell is one state of one machine, with its disk where it is a broker. `after` gives the cell that follows when an
+envelope comes in, and what is sent: worked out once by the machine's own code, remembered from then on. No machine knows
+of it. Time in a cell is always `START_MS`: waits are distances, and passing time makes another cell.
+
+C1. Equal states of a machine are one cell, however they came about.
+C2. What a cell answers is what the thawed machine answers.
+C3. A cell never changes; the machine it lends for looking (`live`) must not be changed.
+
+Numbers that no rule reads are made alike first (`tidy`): how far a connection has counted, timers that only keep house.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from eventlog.broker import Broker
+from eventlog.client import ConsumerEngine, ProducerEngine
+from eventlog.controller import Controller
+from eventlog.messages import NO_CONNECTION, Envelope, Frozen, Machine, Timer
+from eventlog.messages.broker_api import ProduceReply, ProduceRequest
+from eventlog.sim.glance import Seen, broken_answer, broken_broker, broken_step, see
+from eventlog.sim.state import FOREVER_MS, START_MS
+from eventlog.storage import MemoryStores
+from eventlog.values import BrokerSettings
+
+FAR_MS: Final = 1_000_000_000
+"""A timer this far away only keeps house and never runs out in a search."""
+FARTHEST_MS: Final = 2**31 - 1
+MOST_LIVE: Final = 4_096
+
+BROKER, DISK, CONTROLLER, PRODUCER, CONSUMER = "broker", "disk", "controller", "producer", "consumer"
+Result = tuple["Cell", tuple[Envelope, ...], str]
+
+
+class Cell:
+    """One state of one machine. It stands in a world where the machine would. `broken`: a promise that this state
+    breaks by itself, or ""."""
+
+    __slots__ = ("after", "broken", "cells", "earliest_ms", "frozen", "kind", "name", "number", "seen", "waits")
+
+    def __init__(self, cells: Cells, number: int, kind: str, name: str, frozen: Frozen, waits: dict[str, int]) -> None:
+        self.cells = cells
+        self.number = number
+        self.kind = kind
+        self.name = name
+        self.frozen = frozen
+        # By timer, Unix milliseconds in a world where it is `START_MS`; those that are far away left out.
+        self.waits = waits
+        self.earliest_ms = min(waits.values(), default=FOREVER_MS)
+        self.after: dict[Any, Result] = {}
+        self.broken = ""
+        # A broker's replicas, a controller's partitions.
+        self.seen: tuple[Any, ...] = ()
+
+    def deadlines(self) -> dict[str, int]:
+        """To be looked at only."""
+        return self.waits
+
+    @property
+    def live(self) -> Any:
+        """The machine itself (a broker that is down: its stores), to be looked at only."""
+        return self.cells.live(self)
+
+
+def tidy(machine: Machine) -> None:
+    """Make alike what no rule reads."""
+    deadlines = machine.deadlines()
+    for timer, at_ms in deadlines.items():
+        if at_ms > START_MS + FAR_MS:
+            deadlines[timer] = START_MS + FARTHEST_MS
+    if isinstance(machine, Broker):
+        for connection, correlation_id in machine._correlation_ids.items():
+            if correlation_id > 1:
+                machine._correlation_ids[connection] = 1  # only the first request on a connection is told apart
+        least_ms = START_MS - machine.settings.replica_lag_time_max_ms - 1
+        waiting_replicas = {fetch.request.replica_id: None for fetch in machine.waiting.fetches.values()}
+        for replica in machine.replicas.values():
+            if replica.leadership is not None:
+                for follower, remote in replica.leadership.remotes.items():
+                    if follower in waiting_replicas and remote.log_end_offset == replica.log.log_end_offset:
+                        # It waits at the log end, and is level until this moment.
+                        remote.last_caught_up_ms = remote.last_fetch_ms = START_MS
+                    if remote.last_caught_up_ms:
+                        remote.last_caught_up_ms = max(remote.last_caught_up_ms, least_ms)
+                    if remote.last_fetch_ms:
+                        remote.last_fetch_ms = max(remote.last_fetch_ms, least_ms)
+        waiting, timers = machine.waiting, machine.timers
+        _set(timers, "produce", [produce.deadline_ms for produce in waiting.produces])
+        _set(timers, "fetch", [fetch.deadline_ms for fetch in waiting.fetches.values() if fetch.deadline_ms >= 0])
+        _set(timers, "metadata", [asked.deadline_ms for asked in waiting.metadata])
+        if "lag" in timers and not any(_may_lag(replica, machine.settings) for replica in machine.replicas.values()):
+            del timers["lag"]  # the next append sets it again
+    elif isinstance(machine, ProducerEngine):
+        has_no_end = machine.settings.delivery_timeout_ms > FAR_MS
+        for queue in machine.queues():
+            for batch in (*queue.queue, *queue.in_flight, queue.open):
+                if batch is not None:
+                    batch.tries, batch.attempts = min(batch.tries, 1), min(batch.attempts, 1)
+                    if has_no_end:
+                        batch.created_ms = START_MS
+        for asker in (machine.metadata.asker, machine.identity.asker):
+            asker.failures = min(asker.failures, 1)
+        links = [
+            *machine.links.values(),
+            *machine.metadata.asker.links.values(),
+            *machine.identity.asker.links.values(),
+        ]
+        for link in links:
+            if not link.in_flight and link.correlation_id > 1:
+                link.correlation_id = 1
+
+
+def _set(timers: dict[str, int], timer: str, deadlines_ms: list[int]) -> None:
+    """A timer that was left set when nothing waited any more goes off for nothing."""
+    if timer in timers:
+        if deadlines_ms:
+            timers[timer] = min(deadlines_ms)
+        else:
+            del timers[timer]
+
+
+def _may_lag(replica: Any, settings: BrokerSettings) -> bool:
+    leadership = replica.leadership
+    return leadership is not None and (
+        leadership.find_lag_deadline(settings.replica_lag_time_max_ms, START_MS) is not None
+    )
+
+
+class Cells:
+    """All cells of one search, and the envelopes that go between them, each kept once."""
+
+    __slots__ = (
+        "_broken",
+        "_live",
+        "_seen",
+        "_table",
+        "broker_settings",
+        "hits",
+        "items",
+        "misses",
+        "numbers",
+        "seed",
+        "values",
+    )
+
+    def __init__(self, broker_settings: BrokerSettings, seed: int) -> None:
+        self.broker_settings = broker_settings
+        self.seed = seed
+        self._table: dict[Any, Cell] = {}
+        self._live: dict[Cell, Any] = {}
+        self._broken: dict[Any, str] = {}
+        self._seen: dict[Any, Any] = {}
+        # Everything that is ever in a queue: by its number, its number by `id`, and by its type and value.
+        self.items: list[Any] = []
+        self.numbers: dict[int, int] = {}
+        self.values: dict[Any, int] = {}
+        self.hits = 0
+        self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    # --- envelopes ------------------------------------------------------------------------------------------------
+
+    def number_of(self, item: Any) -> int:
+        """The number of an envelope (or another thing in a queue), the same for equal ones."""
+        number = self.numbers.get(id(item))
+        if number is None:
+            # Named tuples of different types are equal when their fields are.
+            key = (item[4].__class__, item) if item.__class__ is Envelope else (item.__class__, item)
+            number = self.values.get(key)
+            if number is None:
+                number = self.values[key] = len(self.items)
+                self.items.append(item)
+                self.numbers[id(item)] = number
+        return number
+
+    def the(self, item: Any) -> Any:
+        """The one envelope (or other thing in a queue) that is kept of those equal to `item`."""
+        return item if id(item) in self.numbers else self.items[self.number_of(item)]
+
+    # --- cells ----------------------------------------------------------------------------------------------------
+
+    def cell_of(self, machine: Machine, stores: MemoryStores | None = None) -> Cell:
+        """The cell of a machine as it stands, at `START_MS`."""
+        tidy(machine)
+        if isinstance(machine, Broker):
+            assert stores is not None
+            kind, frozen = BROKER, (machine.freeze(START_MS), stores.freeze())
+        elif isinstance(machine, Controller):
+            kind, frozen = CONTROLLER, machine.freeze(START_MS)
+        else:
+            kind = PRODUCER if isinstance(machine, ProducerEngine) else CONSUMER
+            frozen = machine.freeze(START_MS)
+        cell = self._table.get((kind, frozen))
+        if cell is None:
+            waits = {timer: at_ms for timer, at_ms in machine.deadlines().items() if at_ms <= START_MS + FAR_MS}
+            cell = self._add(kind, machine.name, frozen, waits)
+            if isinstance(machine, Broker):
+                cell.broken, cell.seen = self._look(machine, frozen)
+            elif isinstance(machine, Controller):
+                cell.seen = tuple(machine.image.partitions.values())
+        return cell
+
+    def _look(self, broker: Broker, frozen: Frozen) -> tuple[str, tuple[Seen, ...]]:
+        # Most of a broker's states differ in anything but their logs.
+        key = (frozen[1], tuple([replica[1] for replica in frozen[0][4]]))
+        broken = self._broken.get(key)
+        if broken is None:
+            broken = self._broken[key] = broken_broker(broker)
+        seen = see(broker)
+        return (broken, self._seen.setdefault(seen, seen))
+
+    def _add(self, kind: str, name: str, frozen: Frozen, waits: dict[str, int]) -> Cell:
+        cell = self._table[(kind, frozen)] = Cell(self, len(self._table), kind, name, frozen, waits)
+        return cell
+
+    def _disk(self, name: str, incarnation: int, stores: MemoryStores) -> Cell:
+        frozen = (name, incarnation, stores.freeze())
+        return self._table.get((DISK, frozen)) or self._add(DISK, name, frozen, {})
+
+    def live(self, cell: Cell) -> Any:
+        """The machine of a cell (its stores, when it is down), shared: to be looked at only."""
+        machine = self._live.get(cell)
+        if machine is None:
+            if len(self._live) >= MOST_LIVE:
+                self._live.clear()
+            machine = self._live[cell] = self._thaw(cell)[0]
+        return machine
+
+    def _thaw(self, cell: Cell, now_ms: int = START_MS) -> tuple[Any, MemoryStores | None]:
+        kind, frozen = cell.kind, cell.frozen
+        if kind == BROKER:
+            stores = MemoryStores.thaw(frozen[1])
+            return Broker.thaw(frozen[0], now_ms, self.broker_settings, stores), stores
+        if kind == DISK:
+            return MemoryStores.thaw(frozen[2]), None
+        if kind == CONTROLLER:
+            return Controller.thaw(frozen, now_ms, self.broker_settings, self.seed), None
+        return (ProducerEngine if kind == PRODUCER else ConsumerEngine).thaw(frozen, now_ms), None
+
+    # --- what follows ---------------------------------------------------------------------------------------------
+
+    def receive(self, cell: Cell, envelope: Envelope) -> Result:
+        """The cell after `envelope` came in, what is sent, and the promise that the answer breaks, or ""."""
+        number = self.numbers.get(id(envelope))
+        if number is None:
+            number = self.number_of(envelope)
+        result = cell.after.get(number)
+        if result is None:
+            result = cell.after[number] = self._receive(cell, self.items[number])
+            self.misses += 1
+        else:
+            self.hits += 1
+        return result
+
+    def _receive(self, cell: Cell, envelope: Envelope, timer: str = "") -> Result:
+        machine, stores = self._thaw(cell)
+        if timer:
+            del machine.deadlines()[timer]
+        out = tuple([self.items[self.number_of(sent)] for sent in machine.receive(envelope, START_MS)])
+        broken = ""
+        if envelope.message.__class__ is ProduceRequest:
+            for sent in out:
+                if sent.message.__class__ is ProduceReply and sent.connection == envelope.connection:
+                    broken = broken or broken_answer(machine, envelope.message, sent.message)
+        following = self.cell_of(machine, stores)
+        if cell.kind is BROKER:
+            broken = broken or broken_step(cell.name, cell.seen, following.seen)
+        return (following, out, broken)
+
+    def run_out(self, cell: Cell, timer: str) -> Result:
+        """What follows when a timer runs out."""
+        result = cell.after.get(timer)
+        if result is None:
+            envelope = Envelope(cell.name, cell.name, NO_CONNECTION, 0, Timer(timer))
+            result = cell.after[timer] = self._receive(cell, envelope, timer)
+        return result
+
+    def age(self, cell: Cell, by_ms: int) -> Cell:
+        """The machine `by_ms` later."""
+        if cell.kind == DISK:
+            return cell
+        key = (by_ms,)
+        result = cell.after.get(key)
+        if result is None:
+            # What was at START_MS stands as far back as time has passed.
+            machine, stores = self._thaw(cell, START_MS - by_ms)
+            for timer, at_ms in machine.deadlines().items():
+                if at_ms < START_MS:
+                    machine.deadlines()[timer] = START_MS
+            result = cell.after[key] = (self.cell_of(machine, stores), (), "")
+        return result[0]
+
+    def propose(self, cell: Cell, topic_partition: Any, wished: tuple[int, ...]) -> Result:
+        """A leader asks for other in-sync replicas."""
+        key = (topic_partition, wished)
+        result = cell.after.get(key)
+        if result is None:
+            leader, stores = self._thaw(cell)
+            replica = leader.replicas[topic_partition]
+            out: tuple[Envelope, ...] = ()
+            if replica.leadership is not None and replica.leadership.wished_in_sync_replicas is None:
+                sent = leader.wish_in_sync_replicas(replica, replica.leadership, wished)
+                out = (self.items[self.number_of(sent)],)
+            result = cell.after[key] = (self.cell_of(leader, stores), out, "")
+        return result
+
+    def end(self, cell: Cell, losing_tail: bool, wiping: bool) -> Cell:
+        """The disk of a broker whose process dies."""
+        key = ("end", losing_tail, wiping)
+        result = cell.after.get(key)
+        if result is None:
+            broker, stores = self._thaw(cell)
+            assert stores is not None
+            if wiping:
+                stores = MemoryStores()
+            elif losing_tail:
+                stores.lose_unflushed_tails()
+            result = cell.after[key] = (self._disk(cell.name, broker.incarnation + 1, stores), (), "")
+        return result[0]
+
+    def begin(self, disk: Cell, broker_id: int) -> Cell:
+        """A broker's process over a disk, not yet started."""
+        result = disk.after.get("begin")
+        if result is None:
+            stores = MemoryStores.thaw(disk.frozen[2])
+            broker = Broker(broker_id, disk.frozen[1], self.broker_settings, stores)
+            result = disk.after["begin"] = (self.cell_of(broker, stores), (), "")
+        return result[0]

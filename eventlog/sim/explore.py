@@ -1,0 +1,329 @@
+"""The space of a world's runs: every state it can be in, and what may come next, for `search`.
+
+It is the world itself that moves here, with cells where machines stand (`cells`, `explored_world`). Between two steps it
+is taken apart into pieces that are kept once each (machines, queue, connections, the rest), and a state is the tuple of
+them.
+
+E1. The benign successor is what the world does when nobody deviates; the others are what `targets` offers at the delivery
+    that comes next, in the order of `faults`.
+E2. A path through the space is a list of choices by question, and the world itself repeats it (`choices_of`).
+E3. Equal states are one: order of sending is kept by rank, waits as distances, faults spent as what is left of budgets;
+    what has arrived is forgotten.
+
+Not here: a recorder, a seed, the names of events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventlog.broker import Broker
+from eventlog.errors import RequestError
+from eventlog.messages import Connection, Envelope, Machine
+from eventlog.sim.cells import BROKER, DISK, Cells
+from eventlog.sim.explored_world import ExploredWorld, Wire, Wires
+from eventlog.sim.glance import Outcomes, broken_state
+from eventlog.sim.network import ConnectionState, Links
+from eventlog.sim.state import START_MS
+from eventlog.sim.world import World
+
+State = tuple[Any, ...]
+"""A cell for each machine, then `Queue`, `Network` and `Rest`. Each is kept once, so states are compared by identity."""
+
+
+class Queue:
+    """What is under way, in its order: (Unix milliseconds, rank, item)."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self, entries: list[tuple[int, int, Any]]) -> None:
+        self.entries = entries
+
+
+class Network:
+    """All connections. `after`: the networks that follow when some of them change."""
+
+    __slots__ = ("after", "wires")
+
+    def __init__(self, wires: dict[Connection, Wire]) -> None:
+        self.wires = wires
+        self.after: dict[Any, Network] = {}
+
+
+class Rest:
+    """What is left of the budgets, what users were told, whom the controller hears, and what faults hold at the moment
+    (None: nothing)."""
+
+    __slots__ = ("budgets", "heard", "held", "is_calm", "outcomes")
+
+    def __init__(self, budgets: dict[str, int], outcomes: Outcomes, heard: dict[int, bool], held: Any) -> None:
+        self.budgets = budgets
+        self.outcomes = outcomes
+        self.heard = heard
+        self.held = held
+        # Everybody runs and is heard.
+        self.is_calm = all(heard.values())
+
+
+class WorldSpace:
+    """What `search` walks through. `world`: a real one at the beginning; `budgets`: (fault, how often at most);
+    `sends`: the numbers of the sends that must have their end."""
+
+    def __init__(
+        self, world: World, budgets: tuple[tuple[str, int], ...], sends: tuple[int, ...], waits_for_all: bool
+    ) -> None:
+        self.cells = Cells(world.broker_settings, world.seed)
+        self.faults = tuple([fault for fault, _ in budgets])
+        self.sends = sends
+        self.waits_for_all = waits_for_all
+        self.world: Any = ExploredWorld.of(world, self.cells, self.faults)
+        self.names = list(world.machines)
+        self.machine_count = len(self.names)
+        self.broker_count = len(world.stores)
+        self._queues: dict[tuple[int, ...], Queue] = {}
+        self._wires: dict[Any, Wire] = {}
+        self._networks: dict[tuple[int, ...], Network] = {}
+        self._rests: dict[Any, Rest] = {}
+        self._broken: dict[Any, str] = {}
+        self.steps_broken: dict[State, str] = {}
+        self.root = self._freeze_real(world, tuple([budget for _, budget in budgets]))
+
+    def _freeze_real(self, world: World, budgets: tuple[int, ...]) -> State:
+        thawed = World.thaw(world.freeze())
+        shift_ms = thawed.now_ms - START_MS
+        explored = self.world
+        explored.machines = {}
+        explored.stores = dict.fromkeys(world.stores)
+        explored.disks = {}
+        explored._heard = dict(thawed._heard)
+        explored.links, explored.paused, explored.slow = Links(), {}, {}
+        explored.stuck, explored.stopping = {}, {}
+        if thawed.links.cuts or thawed.paused or thawed.slow or thawed.stuck or thawed.stopping or not thawed.brokers():
+            raise RequestError("a search begins in a world where nothing is wrong")
+        for name, machine in thawed.machines.items():
+            assert machine is not None
+            explored.machines[name] = self.cells.cell_of(*_moved(machine, thawed))
+        explored._queue = [(at_ms - shift_ms, order, item) for at_ms, order, item in thawed._queue]
+        explored.connections = Wires({})
+        explored.connections.changed.update(thawed.connections)
+        self._network = Network({})
+        explored.is_held = False
+        explored.budgets = dict(zip(self.faults, budgets, strict=True))
+        explored.outcomes = ()
+        return self._save()
+
+    # --- taking a world apart and putting it together -------------------------------------------------------------
+
+    def _load(self, state: State) -> Any:
+        world = self.world
+        *cells, queue, network, rest = state
+        machines = world.machines
+        if world.disks:
+            world.disks = {}
+        machines.update(zip(self.names, cells, strict=True))
+        if not rest.is_calm:
+            for name, cell in zip(self.names, cells, strict=True):
+                if cell.kind is DISK:
+                    world.disks[name] = cell
+                    machines[name] = None
+        world._queue = queue.entries.copy()
+        world._order = len(world._queue)
+        self._network = network
+        world.connections = Wires(network.wires)
+        world.budgets = rest.budgets
+        world.outcomes = rest.outcomes
+        world._heard = rest.heard
+        if world.is_held:
+            world.is_held = False
+            world.links, world.paused, world.slow, world.stuck, world.stopping = Links(), {}, {}, {}, {}
+        if rest.held is not None:
+            world.is_held = True
+            links, paused, slow, stuck, stopping = rest.held
+            world.links = Links.thaw(links)
+            world.paused = {name: list(items) for name, items in paused}
+            world.slow = dict(slow)
+            world.stuck = {name: list(items) for name, items in stuck}
+            world.stopping = dict(stopping)
+        world.event_number = 0
+        world.broken = ""
+        world.asked = False
+        return world
+
+    def _save(self) -> State:
+        world = self.world
+        queue = world._queue
+        queue.sort()
+        numbers = self.cells.numbers
+        key: list[int] = []
+        for at_ms, _, item in queue:
+            if id(item) not in numbers:
+                item = self.cells.the(item)
+            key += (at_ms, id(item))
+        known = self._queues.get(tuple(key))
+        if known is None:
+            kept = [(at_ms, rank, self.cells.the(item)) for rank, (at_ms, _, item) in enumerate(queue)]
+            known = self._queues[tuple(key)] = Queue(kept)
+        network = self._network
+        changed = world.connections.changed
+        if changed:
+            network = self._network_after(network, changed, queue)
+        held = None
+        if world.links.cuts or world.paused or world.slow or world.stuck or world.stopping:
+            world.is_held = True
+            held = self._held(world)
+        rest_key = (*world.budgets.values(), world.outcomes, *world._heard.values(), held)
+        rest = self._rests.get(rest_key)
+        if rest is None:
+            rest = self._rests[rest_key] = Rest(world.budgets, world.outcomes, world._heard, held)
+        machines = world.machines
+        if world.disks:
+            return (*[machines[name] or world.disks[name] for name in self.names], known, network, rest)
+        return (*machines.values(), known, network, rest)
+
+    def _network_after(
+        self, network: Network, changed: dict[Connection, ConnectionState | None], queue: list[Any]
+    ) -> Network:
+        changes = [
+            (connection, None if state is None else self._wire_of(connection, state, queue))
+            for connection, state in changed.items()
+        ]
+        key = tuple([each for connection, wire in changes for each in (connection, wire)])
+        known = network.after.get(key)
+        if known is None:
+            wires = dict(network.wires)
+            for connection, wire in changes:
+                if wire is None:
+                    wires.pop(connection, None)
+                else:
+                    wires[connection] = wire
+            numbers = tuple(sorted([wire.number for wire in wires.values()]))
+            known = self._networks.get(numbers)
+            if known is None:
+                known = self._networks[numbers] = Network(wires)
+            network.after[key] = known
+        return known
+
+    def _wire_of(self, connection: Connection, state: ConnectionState, queue: list[Any]) -> Wire:
+        served = state.served
+        if served and not (state.is_busy and len(served) == 1):
+            # Only those whose answer is still to come, or under way.
+            awaited = {
+                item.correlation_id: None
+                for _, _, item in queue
+                if item.__class__ is Envelope and item.connection == connection and item.source == connection.server
+            }
+            kept = [known for known in served if known.correlation_id in awaited]
+            if state.is_busy and (not kept or kept[-1] is not served[-1]):
+                kept.append(served[-1])
+            served.clear()
+            served.extend(kept)
+        the = self.cells.the
+        key: Any = (connection, state.is_busy, *[id(the(request)) for request in served], -1)
+        if state.backlog:
+            key = (*key, *[id(the(request)) for request in state.backlog])
+        if not state.is_plain:
+            frozen = state.freeze(START_MS)
+            key = (key, frozen[4:])
+        wire = self._wires.get(key)
+        if wire is None:
+            kept_state = state.copy()
+            for index, request in enumerate(served):
+                kept_state.served[index] = the(request)
+            for index, request in enumerate(state.backlog):
+                kept_state.backlog[index] = the(request)
+            wire = self._wires[key] = Wire(len(self._wires), connection, kept_state)
+        return wire
+
+    @staticmethod
+    def _held(world: Any) -> Any:
+        return (
+            world.links.freeze(),
+            tuple([(name, tuple(items)) for name, items in world.paused.items()]),
+            tuple(world.slow.items()),
+            tuple([(name, tuple(items)) for name, items in world.stuck.items()]),
+            tuple(world.stopping.items()),
+        )
+
+    # --- what `search` asks ---------------------------------------------------------------------------------------
+
+    def begin(self) -> list[State]:
+        return [self.root]
+
+    def successors(self, state: State, may_deviate: bool) -> list[State | None]:
+        """The benign successor (None: at rest), then one for each deviation."""
+        world = self._load(state)
+        if self._is_at_rest(world):
+            return [None]
+        world.chosen = None
+        world.answerer = world if may_deviate else None
+        offers: list[tuple[str, str]] = []
+        world.offers = offers
+        found: list[State | None] = [self._step(world)]
+        for offer in offers:
+            world = self._load(state)
+            world.chosen = offer
+            found.append(self._step(world))
+        return found
+
+    def _is_at_rest(self, world: Any) -> bool:
+        if world._queue:
+            return False
+        return len(world.outcomes) >= len(self.sends) or world._find_timer() is None
+
+    def _step(self, world: Any) -> State:
+        world.go_on()
+        state = self._save()
+        if world.broken:
+            self.steps_broken.setdefault(state, world.broken)
+        return state
+
+    def broken(self, state: State) -> str:
+        """The promise that is broken in this state, with a sentence; "" when none is."""
+        if self.steps_broken:
+            broken = self.steps_broken.get(state)
+            if broken:
+                return broken
+        for cell in state[: self.machine_count]:
+            if cell.broken:
+                known: str = cell.broken
+                return known
+        outcomes = state[-1].outcomes
+        key = (*state[: self.broker_count + 1], outcomes)  # the controller and the brokers
+        answer = self._broken.get(key)
+        if answer is None:
+            brokers = {number: cell.seen for number, cell in enumerate(key[1:-1], 1) if cell.kind is BROKER}
+            answer = self._broken[key] = broken_state(key[0].seen, brokers, outcomes, self.waits_for_all)
+        if not answer and not state[-3].entries and len(outcomes) < len(self.sends):
+            if self._is_at_rest(self._load(state)):
+                return "H13: at rest, and some sends have no end"
+        return answer
+
+    # --- telling a path -------------------------------------------------------------------------------------------
+
+    def choices_of(self, path: tuple[int, ...]) -> dict[int, tuple[str, str]]:
+        """What a path of successors chooses at which question: (fault, target) by the question's number, from 1."""
+        world = self.world
+        chosen: dict[int, tuple[str, str]] = {}
+        state = self.root
+        asked = 0
+        for index in path:
+            self._load(state)
+            world.chosen, world.answerer, world.offers, world.questions = None, world, [], 0
+            following = self._step(world)
+            asked += world.questions
+            if index:
+                chosen[asked] = offer = world.offers[index - 1]
+                self._load(state)
+                world.chosen = offer
+                following = self._step(world)
+            state = following
+        return chosen
+
+
+def _moved(machine: Machine, world: World) -> tuple[Any, Any]:
+    """(machine, stores), with its clock at `START_MS`."""
+    frozen = machine.freeze(world.now_ms)
+    now_ms, world.now_ms = world.now_ms, START_MS
+    moved = world._thaw_machine((type(machine).__name__, frozen), None)
+    world.now_ms = now_ms
+    return (moved, world.stores[moved.broker_id] if isinstance(moved, Broker) else None)

@@ -38,7 +38,19 @@ class Cell:
     """One state of one machine. It stands in a world where the machine would. `broken`: a promise that this state
     breaks by itself, or ""."""
 
-    __slots__ = ("after", "broken", "cells", "earliest_ms", "frozen", "kind", "name", "number", "seen", "waits")
+    __slots__ = (
+        "after",
+        "broken",
+        "cells",
+        "earliest_ms",
+        "frozen",
+        "is_timeless",
+        "kind",
+        "name",
+        "number",
+        "seen",
+        "waits",
+    )
 
     def __init__(self, cells: Cells, number: int, kind: str, name: str, frozen: Frozen, waits: dict[str, int]) -> None:
         self.cells = cells
@@ -53,6 +65,8 @@ class Cell:
         self.broken = ""
         # A broker's replicas, a controller's partitions.
         self.seen: tuple[Any, ...] = ()
+        # Nothing in it goes by the clock.
+        self.is_timeless = False
 
     def deadlines(self) -> dict[str, int]:
         """To be looked at only."""
@@ -75,12 +89,11 @@ def tidy(machine: Machine) -> None:
             if correlation_id > 1:
                 machine._correlation_ids[connection] = 1  # only the first request on a connection is told apart
         least_ms = START_MS - machine.settings.replica_lag_time_max_ms - 1
-        waiting_replicas = {fetch.request.replica_id: None for fetch in machine.waiting.fetches.values()}
+        level = _level_followers(machine)
         for replica in machine.replicas.values():
             if replica.leadership is not None:
                 for follower, remote in replica.leadership.remotes.items():
-                    if follower in waiting_replicas and remote.log_end_offset == replica.log.log_end_offset:
-                        # It waits at the log end, and is level until this moment.
+                    if (replica.topic_partition, follower) in level:
                         remote.last_caught_up_ms = remote.last_fetch_ms = START_MS
                     if remote.last_caught_up_ms:
                         remote.last_caught_up_ms = max(remote.last_caught_up_ms, least_ms)
@@ -110,6 +123,32 @@ def tidy(machine: Machine) -> None:
         for link in links:
             if not link.in_flight and link.correlation_id > 1:
                 link.correlation_id = 1
+
+
+def is_timeless(machine: Machine) -> bool:
+    """Does a tidy machine without timers stay what it is while time passes?"""
+    if isinstance(machine, Broker):
+        least_ms = START_MS - machine.settings.replica_lag_time_max_ms - 1
+        level = _level_followers(machine)
+        return all(
+            (replica.topic_partition, follower) in level
+            or (remote.last_caught_up_ms in (0, least_ms) and remote.last_fetch_ms in (0, least_ms))
+            for replica in machine.replicas.values()
+            if replica.leadership is not None
+            for follower, remote in replica.leadership.remotes.items()
+        )
+    return isinstance(machine, Controller)
+
+
+def _level_followers(broker: Broker) -> dict[tuple[Any, int], None]:
+    """(partition, follower) of those that wait at the log end: they are level until now, however long they wait."""
+    return {
+        (wanted.topic_partition, fetch.request.replica_id): None
+        for fetch in broker.waiting.fetches.values()
+        for wanted in fetch.request.partitions
+        if wanted.topic_partition in broker.replicas
+        and wanted.fetch_offset == broker.replicas[wanted.topic_partition].log.log_end_offset
+    }
 
 
 def _set(timers: dict[str, int], timer: str, deadlines_ms: list[int]) -> None:
@@ -198,6 +237,7 @@ class Cells:
         if cell is None:
             waits = {timer: at_ms for timer, at_ms in machine.deadlines().items() if at_ms <= START_MS + FAR_MS}
             cell = self._add(kind, machine.name, frozen, waits)
+            cell.is_timeless = not waits and is_timeless(machine)
             if isinstance(machine, Broker):
                 cell.broken, cell.seen = self._look(machine, frozen)
             elif isinstance(machine, Controller):
@@ -282,6 +322,8 @@ class Cells:
     def age(self, cell: Cell, by_ms: int) -> Cell:
         """The machine `by_ms` later."""
         if cell.kind == DISK:
+            return cell
+        if cell.is_timeless:
             return cell
         key = (by_ms,)
         result = cell.after.get(key)

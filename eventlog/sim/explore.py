@@ -4,10 +4,11 @@ It is the world itself that moves here, with cells where machines stand (`cells`
 is taken apart into pieces that are kept once each (machines, queue, connections, the rest), and a state is the tuple of
 them.
 
-E1. The benign successor is what the world does when nobody deviates; the others are what `targets` offers at the delivery
-    that comes next, in the order of `faults`.
+E1. States are kept where somebody may deviate: at a delivery for which `targets` offers something that budgets allow. The
+    benign successor is where the world comes to when nobody does; the others follow in the order of `faults`.
 E2. A path through the space is a list of choices by question, and the world itself repeats it (`choices_of`).
-E3. Equal states are one: order of sending is kept by rank, waits as distances, faults spent as what is left of budgets;
+E3. What lies between two questions has no choice in it; every event of it is looked at all the same.
+E4. Equal states are one: order of sending is kept by rank, waits as distances, faults spent as what is left of budgets;
     what has arrived is forgotten.
 
 Not here: a recorder, a seed, the names of events.
@@ -15,12 +16,12 @@ Not here: a recorder, a seed, the names of events.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from eventlog.broker import Broker
 from eventlog.errors import RequestError
 from eventlog.messages import Connection, Envelope, Machine
-from eventlog.sim.cells import BROKER, DISK, Cells
+from eventlog.sim.cells import DISK, Cells
 from eventlog.sim.explored_world import ExploredWorld, Wire, Wires
 from eventlog.sim.glance import Outcomes, broken_state
 from eventlog.sim.network import ConnectionState, Links
@@ -28,7 +29,10 @@ from eventlog.sim.state import START_MS
 from eventlog.sim.world import World
 
 State = tuple[Any, ...]
-"""A cell for each machine, then `Queue`, `Network` and `Rest`. Each is kept once, so states are compared by identity."""
+"""A cell for each machine, then `Queue`, `Network`, `Rest`, and what may be deviated to. Each is kept once, so states are
+compared by identity."""
+MOST_EVENTS: Final = 5_000
+"""So many events in a row without a question, and a run is taken to have no end."""
 
 
 class Queue:
@@ -85,10 +89,15 @@ class WorldSpace:
         self._networks: dict[tuple[int, ...], Network] = {}
         self._rests: dict[Any, Rest] = {}
         self._broken: dict[Any, str] = {}
-        self.steps_broken: dict[State, str] = {}
-        self.root = self._freeze_real(world, tuple([budget for _, budget in budgets]))
+        self._offers: dict[Any, Any] = {}
+        # What is broken where.
+        self.sentences: dict[State, str] = {}
+        self.events = 0
+        self._put_in(world, tuple([budget for _, budget in budgets]))
+        self.root = self._run()
+        self.asked_before = self.world.questions
 
-    def _freeze_real(self, world: World, budgets: tuple[int, ...]) -> State:
+    def _put_in(self, world: World, budgets: tuple[int, ...]) -> None:
         thawed = World.thaw(world.freeze())
         shift_ms = thawed.now_ms - START_MS
         explored = self.world
@@ -110,13 +119,12 @@ class WorldSpace:
         explored.is_held = False
         explored.budgets = dict(zip(self.faults, budgets, strict=True))
         explored.outcomes = ()
-        return self._save()
 
     # --- taking a world apart and putting it together -------------------------------------------------------------
 
     def _load(self, state: State) -> Any:
         world = self.world
-        *cells, queue, network, rest = state
+        *cells, queue, network, rest, _ = state
         machines = world.machines
         if world.disks:
             world.disks = {}
@@ -146,7 +154,7 @@ class WorldSpace:
             world.stopping = dict(stopping)
         world.event_number = 0
         world.broken = ""
-        world.asked = False
+        world.is_changed = False
         return world
 
     def _save(self) -> State:
@@ -176,9 +184,10 @@ class WorldSpace:
         if rest is None:
             rest = self._rests[rest_key] = Rest(world.budgets, world.outcomes, world._heard, held)
         machines = world.machines
+        offers = self._offers.setdefault(world.offers, world.offers)
         if world.disks:
-            return (*[machines[name] or world.disks[name] for name in self.names], known, network, rest)
-        return (*machines.values(), known, network, rest)
+            return (*[machines[name] or world.disks[name] for name in self.names], known, network, rest, offers)
+        return (*machines.values(), known, network, rest, offers)
 
     def _network_after(
         self, network: Network, changed: dict[Connection, ConnectionState | None], queue: list[Any]
@@ -251,52 +260,65 @@ class WorldSpace:
 
     def successors(self, state: State, may_deviate: bool) -> list[State | None]:
         """The benign successor (None: at rest), then one for each deviation."""
-        world = self._load(state)
-        if self._is_at_rest(world):
+        offers = state[-1]
+        if not offers:
             return [None]
-        world.chosen = None
-        world.answerer = world if may_deviate else None
-        offers: list[tuple[str, str]] = []
-        world.offers = offers
-        found: list[State | None] = [self._step(world)]
-        for offer in offers:
-            world = self._load(state)
-            world.chosen = offer
-            found.append(self._step(world))
+        found: list[State | None] = [self._after(state, None)]
+        if may_deviate:
+            found += [self._after(state, offer) for offer in offers]
         return found
 
-    def _is_at_rest(self, world: Any) -> bool:
+    def _after(self, state: State, chosen: tuple[str, str] | None) -> State:
+        world = self._load(state)
+        world.chosen = chosen
+        world.is_answered = True
+        return self._run()
+
+    def _run(self) -> State:
+        """On to the next moment when somebody may deviate, or to rest. What lies between is looked at, not kept."""
+        world = self.world
+        world.answerer = world
+        world.offers = ()
+        events = 0
+        while not world.broken and not self._is_at_rest():
+            world.go_on()
+            if world.offers:
+                break
+            events += 1
+            if world.is_changed and not world.broken:
+                world.is_changed = False
+                world.broken = self._broken_together()
+            if events > MOST_EVENTS:
+                world.broken = f"H13: no rest after {events} events in which nobody could deviate"
+        self.events += events
+        if not world.broken and not world.offers and len(world.outcomes) < len(self.sends):
+            world.broken = "H13: at rest, and some sends have no end"
+        state = self._save()
+        if world.broken:
+            self.sentences.setdefault(state, world.broken)
+        return state
+
+    def _is_at_rest(self) -> bool:
+        world = self.world
         if world._queue:
             return False
         return len(world.outcomes) >= len(self.sends) or world._find_timer() is None
 
-    def _step(self, world: Any) -> State:
-        world.go_on()
-        state = self._save()
-        if world.broken:
-            self.steps_broken.setdefault(state, world.broken)
-        return state
-
-    def broken(self, state: State) -> str:
-        """The promise that is broken in this state, with a sentence; "" when none is."""
-        if self.steps_broken:
-            broken = self.steps_broken.get(state)
-            if broken:
-                return broken
-        for cell in state[: self.machine_count]:
-            if cell.broken:
-                known: str = cell.broken
-                return known
-        outcomes = state[-1].outcomes
-        key = (*state[: self.broker_count + 1], outcomes)  # the controller and the brokers
+    def _broken_together(self) -> str:
+        world = self.world
+        machines = world.machines
+        cells = [machines[name] for name in self.names[: self.broker_count + 1]]  # the controller and the brokers
+        key = (*cells, world.outcomes)
         answer = self._broken.get(key)
         if answer is None:
-            brokers = {number: cell.seen for number, cell in enumerate(key[1:-1], 1) if cell.kind is BROKER}
-            answer = self._broken[key] = broken_state(key[0].seen, brokers, outcomes, self.waits_for_all)
-        if not answer and not state[-3].entries and len(outcomes) < len(self.sends):
-            if self._is_at_rest(self._load(state)):
-                return "H13: at rest, and some sends have no end"
+            brokers = {number: cell.seen for number, cell in enumerate(cells[1:], 1) if cell is not None}
+            answer = self._broken[key] = broken_state(cells[0].seen, brokers, world.outcomes, self.waits_for_all)
         return answer
+
+    def broken(self, state: State) -> str:
+        """The promise that was broken on the way to this state, or ""."""
+        sentence = self.sentences.get(state)
+        return "" if sentence is None else sentence.partition(":")[0]
 
     # --- telling a path -------------------------------------------------------------------------------------------
 
@@ -305,18 +327,14 @@ class WorldSpace:
         world = self.world
         chosen: dict[int, tuple[str, str]] = {}
         state = self.root
-        asked = 0
+        asked = self.asked_before
         for index in path:
-            self._load(state)
-            world.chosen, world.answerer, world.offers, world.questions = None, world, [], 0
-            following = self._step(world)
+            offer = state[-1][index - 1] if index else None
+            if offer is not None:
+                chosen[asked + 1] = offer
+            world.questions = 0
+            state = self._after(state, offer)
             asked += world.questions
-            if index:
-                chosen[asked] = offer = world.offers[index - 1]
-                self._load(state)
-                world.chosen = offer
-                following = self._step(world)
-            state = following
         return chosen
 
 

@@ -7,13 +7,14 @@ What a fault does, what a connection carries and what comes first is the world's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from eventlog.broker import Broker
 from eventlog.controller import Controller
 from eventlog.errors import ErrorCode, RequestError
 from eventlog.messages import CONTROLLER, Connection, Envelope, Machine, broker_name
+from eventlog.messages.broker_api import ProduceReply, ProduceRequest
 from eventlog.messages.user_api import SendRefused, SendsResolved
 from eventlog.sim.cells import Cell, Cells
 from eventlog.sim.faults import Deviation
@@ -26,6 +27,8 @@ from eventlog.sim.world import World
 from eventlog.values import FAULTS, TopicPartition
 
 NONE: Final = ErrorCode.NONE
+PRODUCE: Final = (ProduceRequest, ProduceReply)
+LOSSES: Final = ("request_lost", "reply_lost")
 FAILED: Final = -2
 
 
@@ -94,16 +97,31 @@ class Wires:
 class ExploredWorld(World):
     """A world of cells, loaded with one state after the other."""
 
-    __slots__ = ("asked", "broken", "budgets", "cells", "chosen", "disks", "is_held", "offers", "outcomes", "questions")
+    __slots__ = (
+        "broken",
+        "budgets",
+        "cells",
+        "chosen",
+        "disks",
+        "is_answered",
+        "is_changed",
+        "is_held",
+        "loses_metadata",
+        "offers",
+        "outcomes",
+        "questions",
+    )
 
-    asked: bool
     broken: str
     budgets: dict[str, int]
     cells: Cells
     chosen: tuple[str, str] | None
     disks: dict[str, Cell]
+    is_answered: bool
+    is_changed: bool
     is_held: bool
-    offers: list[tuple[str, str]]
+    loses_metadata: bool
+    offers: tuple[tuple[str, str], ...]
     outcomes: Outcomes
     questions: int
 
@@ -124,10 +142,10 @@ class ExploredWorld(World):
         explored._earliest_timer_ms = START_MS
         explored._counts = {}
         explored.budgets = dict.fromkeys(faults, 0)
-        explored.asked = explored.is_held = False
+        explored.is_answered = explored.is_changed = explored.is_held = explored.loses_metadata = False
         explored.questions = 0
         explored.chosen = None
-        explored.offers = []
+        explored.offers = ()
         explored.outcomes = ()
         explored.broken = ""
         return explored
@@ -154,7 +172,10 @@ class ExploredWorld(World):
 
     def _move(self, cell: Cell, result: tuple[Cell, tuple[Envelope, ...], str]) -> None:
         following, out, broken = result
-        self.machines[cell.name] = following  # type: ignore[assignment]
+        if following is not cell:
+            self.machines[cell.name] = following  # type: ignore[assignment]
+            self.is_changed = True
+            broken = broken or following.broken
         if broken:
             self.broken = self.broken or broken
         for sent in out:
@@ -221,24 +242,38 @@ class ExploredWorld(World):
     # --- the question ---------------------------------------------------------------------------------------------
 
     def _deviate(self, named: Any, envelope: Envelope, state: ConnectionState, order: int) -> bool:
-        if self.asked or named is None or (self.is_coarse and envelope.message.__class__ in PROMPT):
+        if named is None or (self.is_coarse and envelope.message.__class__ in PROMPT):
             return False
-        self.asked = True
-        self.questions += 1
-        budgets = self.budgets
-        if self.chosen is None:
-            offer = Offer(self, envelope)
-            for fault in named[1]:
-                if budgets.get(fault):
-                    targets = [offer.find_target(fault, named[0], 1, luck) for luck in range(len(self.stores))]
-                    self.offers += [(fault, target) for target in dict.fromkeys(targets) if target is not None]
+        if self.is_answered:
+            # The question that the state was kept for.
+            self.is_answered = False
+            self.questions += 1
+            if self.chosen is None:
+                return False
+            fault, target = self.chosen
+            self.budgets = {**self.budgets, fault: self.budgets[fault] - 1}
+            deviation = Deviation(named[0], 1, fault, target, FAULTS[fault].default_duration_ms)
+            return strike_delivery(self, deviation, envelope, state, order)
+        offers = self._offers(named, envelope)
+        if not offers:
+            self.questions += 1
             return False
-        fault, target = self.chosen
-        self.budgets = {**budgets, fault: budgets[fault] - 1}
-        deviation = Deviation(named[0], 1, fault, target, FAULTS[fault].default_duration_ms)
-        return strike_delivery(self, deviation, envelope, state, order)
+        # Somebody may deviate here: the delivery waits, and the state is kept.
+        self.offers = offers
+        heappush(self._queue, (START_MS, order, envelope))
+        return True
 
-    # --- one step -------------------------------------------------------------------------------------------------
+    def _offers(self, named: Any, envelope: Envelope) -> tuple[tuple[str, str], ...]:
+        offer = Offer(self, envelope)
+        is_produce = envelope.message.__class__ in PRODUCE
+        found: list[tuple[str, str]] = []
+        for fault in named[1]:
+            if self.budgets.get(fault) and (is_produce or self.loses_metadata or fault not in LOSSES):
+                targets = [offer.find_target(fault, named[0], 1, luck) for luck in range(len(self.stores))]
+                found += [(fault, target) for target in dict.fromkeys(targets) if target is not None]
+        return tuple(found)
+
+    # --- one event ------------------------------------------------------------------------------------------------
 
     def go_on(self) -> bool:
         """The next event, with all that arrives in the same step; False at rest."""
@@ -260,8 +295,7 @@ class ExploredWorld(World):
         else:
             _, order, item = heappop(self._queue)
             self._happen(item, order)
-        if self.is_coarse:
-            self.asked = True
+        if self.is_coarse and not self.offers:
             queue = self._queue
             while queue and queue[0][1] < 0 and queue[0][0] <= START_MS:
                 _, order, item = heappop(queue)

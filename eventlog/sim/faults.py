@@ -154,6 +154,7 @@ FOLLOWER_FETCH = (
     "clean_restart",
     "isr_shrink",
     "isr_expand",
+    "election",
 )
-FOLLOWER_REPLY = ("delay", "disconnect", "crash", "crash_losing_tail", "pause", "clog", "clean_restart")
+FOLLOWER_REPLY = ("delay", "disconnect", "crash", "crash_losing_tail", "pause", "clog", "clean_restart", "election")
 TIMER: tuple[str, ...] = ()

@@ -39,7 +39,9 @@ BUDGETS: Final = (("reply_lost", 1), ("request_lost", 1), ("crash", 1), ("electi
 class Scenario:
     """What is searched. `is_warm`: one batch stands acknowledged in the partition before the search begins; else the
     producer is new. `budgets`: (fault, how often at most). `is_coarse`: what is said to the controller and by it,
-    metadata and requests for data arrive in the step that sends them; else every message is a step of its own."""
+    metadata and requests for data arrive in the step that sends them; else every message is a step of its own.
+    `loses_metadata`: a search loses not only what is written and its answers, but also questions for metadata and
+    producer ids."""
 
     name: str
     brokers: int = 3
@@ -56,6 +58,7 @@ class Scenario:
     initial_sequence: int = 0
     budgets: tuple[tuple[str, int], ...] = BUDGETS
     is_coarse: bool = True
+    loses_metadata: bool = False
 
     def check(self) -> None:
         """Raise RequestError where a setting is out of its range."""
@@ -114,6 +117,7 @@ class Stage(NamedTuple):
     cluster: Cluster
     producer: Producer
     deliveries: tuple[Delivery, ...]
+    first_event: int
 
 
 class Played(NamedTuple):
@@ -172,9 +176,10 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
         producer.flush()
     while cluster._world.is_anything_under_way:
         cluster._world.step()
+    first_event = len(cluster.recorder.events) if record else 0
     numbers = range(scenario.is_warm, scenario.is_warm + scenario.batches * scenario.records)
     deliveries = [producer.send(TOPIC, f"m{number}", partition=0) for number in numbers]
-    return Stage(scenario, cluster, producer, tuple(deliveries))
+    return Stage(scenario, cluster, producer, tuple(deliveries), first_event)
 
 
 def play(scenario: Scenario, choices: Answerer | tuple[Deviation, ...] = (), checks: str = "full") -> Played:
@@ -204,7 +209,9 @@ def play(scenario: Scenario, choices: Answerer | tuple[Deviation, ...] = (), che
 
 def literal_of(scenario: Scenario, deviations: tuple[Deviation, ...] | list[Deviation]) -> str:
     """A run of a scenario as a literal that `eventlog replay` takes."""
-    return run_literal({"scenario": asdict(scenario)}, deviations)
+    usual = asdict(Scenario(scenario.name))
+    given = {name: value for name, value in asdict(scenario).items() if name == "name" or value != usual[name]}
+    return run_literal({"scenario": given}, deviations)
 
 
 def scenario_of(literal_scenario: dict[str, Any]) -> Scenario:

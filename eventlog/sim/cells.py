@@ -18,8 +18,9 @@ from typing import Any, Final
 from eventlog.broker import Broker
 from eventlog.client import ConsumerEngine, ProducerEngine
 from eventlog.controller import Controller
+from eventlog.errors import ErrorCode
 from eventlog.messages import NO_CONNECTION, Envelope, Frozen, Machine, Timer
-from eventlog.messages.broker_api import ProduceReply, ProduceRequest
+from eventlog.messages.broker_api import FetchReply, ProduceReply, ProduceRequest
 from eventlog.sim.glance import Seen, broken_answer, broken_broker, broken_step, see
 from eventlog.sim.state import FOREVER_MS, START_MS
 from eventlog.storage import MemoryStores
@@ -30,8 +31,11 @@ FAR_MS: Final = 1_000_000_000
 FARTHEST_MS: Final = 2**31 - 1
 MOST_LIVE: Final = 4_096
 
+DUPLICATE, TRUNCATION, FENCING, RESTART = "duplicate recognised", "truncation", "broker fenced", "restart"
+FAILOVER, SHRINK, EXPANSION = "new leader", "in-sync replicas shrunk", "in-sync replicas expanded"
 BROKER, DISK, CONTROLLER, PRODUCER, CONSUMER = "broker", "disk", "controller", "producer", "consumer"
-Result = tuple["Cell", tuple[Envelope, ...], str]
+Result = tuple["Cell", tuple[Envelope, ...], str, tuple[str, ...]]
+"""What follows, what is sent, what that breaks, and the marks of interesting things that happened."""
 
 
 class Cell:
@@ -43,6 +47,7 @@ class Cell:
         "broken",
         "cells",
         "earliest_ms",
+        "fenced",
         "frozen",
         "is_timeless",
         "kind",
@@ -65,6 +70,8 @@ class Cell:
         self.broken = ""
         # A broker's replicas, a controller's partitions.
         self.seen: tuple[Any, ...] = ()
+        # Of a controller: how many brokers are fenced.
+        self.fenced = 0
         # Nothing in it goes by the clock.
         self.is_timeless = False
 
@@ -167,6 +174,35 @@ def _may_lag(replica: Any, settings: BrokerSettings) -> bool:
     )
 
 
+def marks_of(before: Cell, after: Cell, out: tuple[Envelope, ...]) -> tuple[str, ...]:
+    """What of interest a machine's step did."""
+    found: dict[str, None] = {}
+    for sent in out:
+        message = sent.message
+        if message.__class__ is ProduceReply:
+            for reply in message.partitions:
+                if reply.error is ErrorCode.NONE:
+                    if reply.log_append_time_ms >= 0:
+                        found[DUPLICATE] = None
+                else:
+                    found[f"{reply.error.name} answered"] = None
+        elif message.__class__ is FetchReply:
+            for fetched in message.partitions:
+                if fetched.error is not ErrorCode.NONE:
+                    found[f"{fetched.error.name} answered"] = None
+    for was, now in zip(before.seen, after.seen, strict=False):
+        if isinstance(was, Seen):
+            if now.batches[: len(was.batches)] != was.batches:
+                found[TRUNCATION] = None
+            if now.led_epoch > was.led_epoch >= -1 and now.led_epoch > 0:
+                found[FAILOVER] = None
+        elif now.in_sync_replicas != was.in_sync_replicas:
+            found[SHRINK if len(now.in_sync_replicas) < len(was.in_sync_replicas) else EXPANSION] = None
+    if before.kind is CONTROLLER and after.fenced > before.fenced:
+        found[FENCING] = None
+    return tuple(found)
+
+
 class Cells:
     """All cells of one search, and the envelopes that go between them, each kept once."""
 
@@ -242,6 +278,7 @@ class Cells:
                 cell.broken, cell.seen = self._look(machine, frozen)
             elif isinstance(machine, Controller):
                 cell.seen = tuple(machine.image.partitions.values())
+                cell.fenced = sum([registration.is_fenced for registration in machine.image.brokers.values()])
         return cell
 
     def _look(self, broker: Broker, frozen: Frozen) -> tuple[str, tuple[Seen, ...]]:
@@ -309,7 +346,7 @@ class Cells:
         following = self.cell_of(machine, stores)
         if cell.kind is BROKER:
             broken = broken or broken_step(cell.name, cell.seen, following.seen)
-        return (following, out, broken)
+        return (following, out, broken, marks_of(cell, following, out))
 
     def run_out(self, cell: Cell, timer: str) -> Result:
         """What follows when a timer runs out."""
@@ -333,7 +370,7 @@ class Cells:
             for timer, at_ms in machine.deadlines().items():
                 if at_ms < START_MS:
                     machine.deadlines()[timer] = START_MS
-            result = cell.after[key] = (self.cell_of(machine, stores), (), "")
+            result = cell.after[key] = (self.cell_of(machine, stores), (), "", ())
         return result[0]
 
     def propose(self, cell: Cell, topic_partition: Any, wished: tuple[int, ...]) -> Result:
@@ -347,7 +384,7 @@ class Cells:
             if replica.leadership is not None and replica.leadership.wished_in_sync_replicas is None:
                 sent = leader.wish_in_sync_replicas(replica, replica.leadership, wished)
                 out = (self.items[self.number_of(sent)],)
-            result = cell.after[key] = (self.cell_of(leader, stores), out, "")
+            result = cell.after[key] = (self.cell_of(leader, stores), out, "", ())
         return result
 
     def end(self, cell: Cell, losing_tail: bool, wiping: bool) -> Cell:
@@ -361,7 +398,7 @@ class Cells:
                 stores = MemoryStores()
             elif losing_tail:
                 stores.lose_unflushed_tails()
-            result = cell.after[key] = (self._disk(cell.name, broker.incarnation + 1, stores), (), "")
+            result = cell.after[key] = (self._disk(cell.name, broker.incarnation + 1, stores), (), "", ())
         return result[0]
 
     def begin(self, disk: Cell, broker_id: int) -> Cell:
@@ -370,5 +407,5 @@ class Cells:
         if result is None:
             stores = MemoryStores.thaw(disk.frozen[2])
             broker = Broker(broker_id, disk.frozen[1], self.broker_settings, stores)
-            result = disk.after["begin"] = (self.cell_of(broker, stores), (), "")
+            result = disk.after["begin"] = (self.cell_of(broker, stores), (), "", ())
         return result[0]

@@ -74,13 +74,19 @@ class WorldSpace:
     `sends`: the numbers of the sends that must have their end."""
 
     def __init__(
-        self, world: World, budgets: tuple[tuple[str, int], ...], sends: tuple[int, ...], waits_for_all: bool
+        self,
+        world: World,
+        budgets: tuple[tuple[str, int], ...],
+        sends: tuple[int, ...],
+        waits_for_all: bool,
+        loses_metadata: bool = False,
     ) -> None:
         self.cells = Cells(world.broker_settings, world.seed)
         self.faults = tuple([fault for fault, _ in budgets])
         self.sends = sends
         self.waits_for_all = waits_for_all
         self.world: Any = ExploredWorld.of(world, self.cells, self.faults)
+        self.world.loses_metadata = loses_metadata
         self.names = list(world.machines)
         self.machine_count = len(self.names)
         self.broker_count = len(world.stores)

@@ -16,7 +16,7 @@ from eventlog.errors import ErrorCode, RequestError
 from eventlog.messages import CONTROLLER, Connection, Envelope, Machine, broker_name
 from eventlog.messages.broker_api import ProduceReply, ProduceRequest
 from eventlog.messages.user_api import SendRefused, SendsResolved
-from eventlog.sim.cells import Cell, Cells
+from eventlog.sim.cells import RESTART, Cell, Cells, Result
 from eventlog.sim.faults import Deviation
 from eventlog.sim.glance import Outcomes
 from eventlog.sim.network import ConnectionState
@@ -107,6 +107,7 @@ class ExploredWorld(World):
         "is_changed",
         "is_held",
         "loses_metadata",
+        "marks",
         "offers",
         "outcomes",
         "questions",
@@ -121,6 +122,7 @@ class ExploredWorld(World):
     is_changed: bool
     is_held: bool
     loses_metadata: bool
+    marks: dict[str, int]
     offers: tuple[tuple[str, str], ...]
     outcomes: Outcomes
     questions: int
@@ -144,6 +146,7 @@ class ExploredWorld(World):
         explored.budgets = dict.fromkeys(faults, 0)
         explored.is_answered = explored.is_changed = explored.is_held = explored.loses_metadata = False
         explored.questions = 0
+        explored.marks = {}
         explored.chosen = None
         explored.offers = ()
         explored.outcomes = ()
@@ -170,8 +173,10 @@ class ExploredWorld(World):
     def _receive(self, machine: Any, envelope: Envelope) -> None:
         self._move(machine, self.cells.receive(machine, envelope))
 
-    def _move(self, cell: Cell, result: tuple[Cell, tuple[Envelope, ...], str]) -> None:
-        following, out, broken = result
+    def _move(self, cell: Cell, result: Result) -> None:
+        following, out, broken, marks = result
+        for mark in marks:
+            self.marks[mark] = self.marks.get(mark, 0) + 1
         if following is not cell:
             self.machines[cell.name] = following  # type: ignore[assignment]
             self.is_changed = True
@@ -211,6 +216,7 @@ class ExploredWorld(World):
     def _new_process(self, broker_id: int) -> Machine:
         disk = self.disks.pop(broker_name(broker_id))
         cell: Any = self.cells.begin(disk, broker_id)
+        self.marks[RESTART] = self.marks.get(RESTART, 0) + 1
         found: Machine = cell
         return found
 

@@ -153,6 +153,10 @@ def strike_delivery(world: World, deviation: Deviation, envelope: Envelope, stat
     if at_delivery is not None:
         return at_delivery(world, deviation, envelope, state, order)
     strike(world, deviation)
+    if world.is_coarse:
+        # What the controller says to it comes first; then this is asked about again, as the next occurrence.
+        heappush(world._queue, (world.now_ms, order, envelope))
+        return True
     link = (envelope.source, envelope.destination)
     if world.links.cuts and link in world.links.cuts:
         world.links.held[link].append((order, envelope))

@@ -145,16 +145,20 @@ def _reached_controller(offer: Offer, luck: int) -> str | None:
 
 
 def _election(offer: Offer, luck: int) -> str | None:
-    """Another in-sync replica for a partition that this broker leads."""
+    """Another in-sync replica for a partition that one of the ends leads; else this broker itself, where it may lead."""
     if not offer.is_broker_well:
         return None
     image = offer.world.controller.image
+    own = int(offer.broker.removeprefix("broker-"))
     for partition in offer.led_partitions():
         others = [
             member for member in partition.in_sync_replicas if member != partition.leader_id and image.is_alive(member)
         ]
         if others:
             return f"{partition.topic_partition}>{broker_name(others[luck % len(others)])}"
+    for partition in image.partitions.values():
+        if own in partition.in_sync_replicas and own != partition.leader_id and image.is_alive(own):
+            return f"{partition.topic_partition}>{offer.broker}"
     return None
 
 

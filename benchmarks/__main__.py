@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import checking, codec, heart, recovery, sending, starting, worlds
+from benchmarks import checking, codec, heart, recovery, searching, sending, starting, worlds
 from benchmarks.timing import NotMeasuredError, Row
 
 ROWS: dict[str, Callable[[], list[Row]]] = {
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "freeze": worlds.freeze,
     "checker": worlds.checker,
     "checking": checking.checking,
+    "spec": searching.spec,
 }
 HEAD = ("what", "measured", "ratio", "must reach", "reached")
 

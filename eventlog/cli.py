@@ -28,6 +28,7 @@ EPILOG = """examples:
   eventlog run --export out                     histories, traces and both logs as files
   eventlog check out/history-idempotent.jsonl   judge a history again
   eventlog replay out/literal-plain.txt         the very same run, from its literal
+  eventlog explore P2 -k 2                      every run of a small world within two deviations
 """
 
 
@@ -79,7 +80,30 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
     replay.add_argument("--export", metavar="DIR", type=Path, help="write history, trace and log there")
     replay.set_defaults(command=_replay)
+    _add_explore(commands)
     return parser
+
+
+def _add_explore(commands: Any) -> None:
+    explore = commands.add_parser(
+        "explore",
+        help="all runs within k deviations: a proof or a counterexample",
+        description="Search all runs of a small world within k deviations, in their order.",
+    )
+    explore.add_argument("scenario", nargs="?", default="P2", help="P3, P2 or 'one broker' (default: P2)")
+    explore.add_argument("-k", "--deviations", type=int, default=2, metavar="K", help="how many at most (default: 2)")
+    explore.add_argument("--brokers", type=int, help="how many (default: the scenario's)")
+    explore.add_argument("--batches", type=int, help="how many are on their way (default: 2)")
+    explore.add_argument("--cold", action="store_true", help="a producer of which the partition knows nothing")
+    explore.add_argument("--fine", action="store_true", help="every message is a step of its own")
+    explore.add_argument(
+        "--snapshot-batches", type=int, choices=(1, 5), help="what a restarted broker remembers; Kafka: 1 (default: 5)"
+    )
+    explore.add_argument("--first-sequence", choices=("any", "zero"), help="of an unknown producer (default: any)")
+    explore.add_argument("--client", choices=("java", "librdkafka"), help="whose conduct (default: java)")
+    explore.add_argument("--states", type=int, default=5_000_000, metavar="N", help="stop after so many")
+    explore.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    explore.set_defaults(command=_explore)
 
 
 def _add_run(commands: Any, layout: Any) -> None:
@@ -361,6 +385,48 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if verdict.held else 1
 
 
+def _explore(arguments: argparse.Namespace) -> int:
+    from eventlog.exploring import Proof, explore
+    from eventlog.scenarios import find_scenario
+
+    given = {
+        "brokers": arguments.brokers,
+        "batches": arguments.batches,
+        "is_warm": False if arguments.cold else None,
+        "is_coarse": False if arguments.fine else None,
+        "producer_snapshot_batches": arguments.snapshot_batches,
+        "unknown_producer_first_sequence": arguments.first_sequence,
+        "behaves_like": arguments.client,
+    }
+    scenario = find_scenario(arguments.scenario, **{name: value for name, value in given.items() if value is not None})
+
+    def advance(done: Any) -> None:
+        print(f"\r{done.states:,} states, {done.level} deviations", end="", file=sys.stderr, flush=True)
+
+    show = advance if sys.stderr.isatty() else None
+    found = explore(scenario, arguments.deviations, arguments.states, arguments.seconds, progress=show)
+    if show is not None:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    print(found.report())
+    return 0 if isinstance(found, Proof) and found.held else 1
+
+
+def _replay_scenario(literal_scenario: dict[str, Any], deviations: Any) -> int:
+    from eventlog.scenarios import play, scenario_of
+
+    played = play(scenario_of(literal_scenario), deviations)
+    if played.unused:
+        print(
+            f"eventlog: {len(played.unused)} of {len(deviations)} deviations no longer apply, the first is "
+            f"{tuple(played.unused[0])}",
+            file=sys.stderr,
+        )
+        return 2
+    print(played.message if played.verdict is None else played.verdict.report())
+    print(played.stage.cluster.story(start=played.stage.first_event))
+    return 1 if played.promise else 0
+
+
 def _replay(arguments: argparse.Namespace) -> int:
     from eventlog.run import SAMPLE, job_of, run
     from eventlog.sim.choices import Replay
@@ -370,6 +436,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     if not text.lstrip().startswith("{"):
         text = b"\n".join(_file_lines(text)).decode("utf-8", "backslashreplace")
     scenario, deviations = read_literal(text)
+    if "scenario" in scenario:
+        return _replay_scenario(scenario, deviations)
     job, writer = job_of(scenario)
     path = arguments.file if arguments.file is not None else (None if job.source == SAMPLE else job.source)
     if path == "-":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from eventlog.check.excuses import Cause
-from eventlog.check.history import Fault, LeaderChanged, TailLost
+from eventlog.check.history import Fault, LeaderChanged, TailLost, Truncated
 from eventlog.check.index import Index
 from eventlog.check.promises import (
     BROKEN,
@@ -175,7 +175,8 @@ def brokers_of(target: str) -> list[int]:
 
 
 def _leader_moved(index: Index, name: TopicPartition, offset: int, begun: int) -> bool:
-    """True when, from place `begun` on, another leader came or the leader lost the record in a crash."""
+    """True when, from place `begun` on, another leader came, the leader lost the record in a crash, or one who had led
+    before cut it off: it took the record without knowing that it leads no more."""
     leader: tuple[int, int] | None = None
     for place, row in index.memo(_turns).get(name, ()):
         if type(row) is LeaderChanged:
@@ -185,5 +186,12 @@ def _leader_moved(index: Index, name: TopicPartition, offset: int, begun: int) -
         elif type(row) is TailLost and place >= begun:
             lost = offset < 0 or row.from_offset <= offset < row.to_offset
             if lost and (leader is None or leader[0] == row.broker):
+                return True
+    led: dict[int, None] = {}
+    for place, row in index.interruptions():
+        if type(row) is LeaderChanged and (row.topic, row.partition) == name:
+            led[row.leader] = None
+        elif type(row) is Truncated and place >= begun and (row.topic, row.partition) == name and row.broker in led:
+            if offset < 0 or row.from_offset <= offset < row.to_offset:
                 return True
     return False

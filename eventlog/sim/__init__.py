@@ -22,6 +22,17 @@ store in memory can't fail, and what has to be seen is that nothing was written,
 Why datagram faults have to be named: a copy, a second answer and a changed order don't happen on one connection of a
 real network. They are what a connection protects from, for whoever wants to see that.
 
-Not here: the search and the shrinker; disks that lie, tear or misplace what is written; clocks that drift. A zombie
+**The search.** `search` visits every state of a space in order of deviations; `explore` makes a space of a world, by
+`explored_world`, in which `cells` (frozen machines, each kept once, with what they did with an envelope) stand where
+machines would. `glance` is `invariants` without a memory. The machines know of none of it; that the explored world is the
+world is a test (a path of the search is repeated by the world, and ends alike).
+
+W6. Equal states answer alike: what a machine sends does not depend on the order in which others asked.
+
+Why a coarse world: the number of states grows with the number of steps. Letting what is said to the controller, metadata
+and requests for data arrive in the step that sends them leaves a third of the states at one deviation and a fifth at two;
+what it can't see, the fine one can, so both are run.
+
+Not here: the shrinker; disks that lie, tear or misplace what is written; clocks that drift. A zombie
 leader is no fault of its own: `isolate`, `pause` and `metadata_delay` make one.
 """

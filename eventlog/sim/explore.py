@@ -120,7 +120,10 @@ class WorldSpace:
             explored.machines[name] = self.cells.cell_of(*_moved(machine, thawed))
         explored._queue = [(at_ms - shift_ms, order, item) for at_ms, order, item in thawed._queue]
         explored.connections = Wires({})
-        explored.connections.changed.update(thawed.connections)
+        for connection, state in thawed.connections.items():
+            state.requests_not_before_ms -= shift_ms
+            state.replies_not_before_ms -= shift_ms
+            explored.connections.changed[connection] = state
         self._network = Network({})
         explored.is_held = False
         explored.budgets = dict(zip(self.faults, budgets, strict=True))

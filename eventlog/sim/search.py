@@ -164,7 +164,7 @@ def search(
     numbers: dict[State, int] = {}
     steps = array("q")  # by number: the step that leads there; below 0: a beginning
     visits = array("i")  # by number: as which it was visited, from 1; 0: not yet
-    states = transitions = depth = finals = cycles = 0
+    new = states = transitions = depth = finals = cycles = 0
     levels: list[int] = []
     complete = -1
     found: dict[str, Found] = {}
@@ -179,12 +179,13 @@ def search(
         frontier: list[State] = []
         frontier_numbers, frontier_depths = array("q"), array("i")
         for begin, state in enumerate(space.begin()):
-            if number_of(state, len(steps)) == len(steps):
+            if number_of(state, new) == new:
                 add_step(-1 - begin)
                 add_visit(0)
                 frontier.append(state)
-                frontier_numbers.append(len(steps) - 1)
+                frontier_numbers.append(new)
                 frontier_depths.append(0)
+                new += 1
         while frontier:
             level = len(levels)
             levels.append(0)
@@ -225,10 +226,11 @@ def search(
                             finals += 1
                         else:
                             transitions += 1
-                            number = number_of(benign, len(steps))
-                            if number == len(steps):
+                            number = number_of(benign, new)
+                            if number == new:
                                 add_step(step)
                                 add_visit(0)
+                                new += 1
                             elif not visits[number]:
                                 steps[number] = step  # deviations led there too; this is nearer to the ordinary
                             else:
@@ -243,13 +245,13 @@ def search(
                     for successor in offered:
                         if successor is not None:
                             transitions += 1
-                            new = len(steps)
                             if number_of(successor, new) == new:
                                 add_step(step)
                                 add_visit(0)
                                 following.append(successor)
                                 following_numbers.append(new)
                                 following_depths.append(here)
+                                new += 1
                         step += 1
                     if max_deviations is None and transitions == generated:
                         finals += 1

@@ -22,6 +22,7 @@ from eventlog.check import (
     Run,
     Sent,
     TailLost,
+    Truncated,
 )
 
 
@@ -306,6 +307,9 @@ def loss_is_excused(history, final, number, offset, ack):
         if place >= begun and run.acks == 1:
             led = [changed.leader for earlier, changed in changes if earlier < place]
             if isinstance(row, TailLost) and row[2:4] == name and (not led or led[-1] == row.broker):
+                if offset < 0 or row.from_offset <= offset < row.to_offset:
+                    return True
+            if isinstance(row, Truncated) and (row.topic, row.partition) == name and row.broker in led:
                 if offset < 0 or row.from_offset <= offset < row.to_offset:
                     return True
             if isinstance(row, Fault) and row.fault == "crash_wiped":

@@ -16,6 +16,7 @@ from eventlog.check import (
     Failed,
     Fault,
     History,
+    Truncated,
     judge,
     standing,
 )
@@ -276,6 +277,14 @@ def test_acks_1_promises_only_while_the_leader_stays():
     assert lost(tail(1), run=run).status == EXCUSED
     assert lost(tail(2), run=run).status == BROKEN
     assert lost(in_sync(2, 3, leader=2)).status == BROKEN
+
+
+def test_what_a_deposed_leader_took_unawares_may_be_cut_off_with_acks_1():
+    run = RUN._replace(acks=1, writer="plain")
+    assert lost(Truncated(30, 1, "t", 0, 0, 5), run=run).status == EXCUSED
+    assert lost(Truncated(30, 1, "t", 0, 3, 5), run=run).status == BROKEN  # it kept the record
+    assert lost(Truncated(30, 2, "t", 0, 0, 5), run=run).status == BROKEN  # it never led
+    assert lost(Truncated(30, 1, "t", 0, 0, 5)).status == BROKEN
 
 
 def test_acks_0_promises_nothing():

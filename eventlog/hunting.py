@@ -1,1 +1,0 @@
-"""Floor 7: seeded walks through a scenario, and the portfolio that finds what is wrong with it."""

@@ -1,1 +1,0 @@
-"""Floor 9: historical bugs as exhibits."""

@@ -1,0 +1,160 @@
+"""The search on the product's own code: what it finds, what it proves, and that its worlds are the world's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eventlog.errors import RequestError
+from eventlog.exploring import Counterexample, Proof, deviations_of, explore, space_of
+from eventlog.scenarios import find_scenario, literal_of, play, scenario_of
+from eventlog.sim.literal import read_literal
+from eventlog.sim.search import retell
+from eventlog.values import chance
+
+GOLDEN = Path(__file__).parent / "answers_in_order.txt"
+
+
+def test_kafkas_hole_is_found_on_one_broker_by_one_deviation_without_being_told() -> None:
+    found = explore(find_scenario("one broker", producer_snapshot_batches=1), 2)
+    assert isinstance(found, Counterexample)
+    assert (found.promise, len(found.deviations), found.excused) == ("H2", 1, True)
+    assert found.deviations[0].fault == "crash"
+    assert found.played.verdict is not None
+    assert found.played.verdict.promise("H2").why == "memory of one batch"
+
+
+def test_kafkas_hole_is_gone_when_all_five_batches_are_kept() -> None:
+    found = explore("one broker", 3)
+    assert isinstance(found, Proof)
+    assert found.held
+    assert dict(found.marks)["restart"] > 0
+
+
+def test_kafkas_hole_over_a_failover_is_a_lost_answer_a_restarted_follower_and_its_election() -> None:
+    found = explore(find_scenario("P2", producer_snapshot_batches=1), 3)
+    assert isinstance(found, Counterexample)
+    assert found.promise == "H2"
+    assert [deviation.fault for deviation in found.deviations] == ["reply_lost", "crash", "election"]
+    assert found.played.unused == ()
+
+
+@pytest.mark.parametrize(("client", "promise", "faults"), [("librdkafka", "H5", 2), ("java", "H3", 3)])
+def test_the_second_hole_opens_for_a_cold_producer(client: str, promise: str, faults: int) -> None:
+    scenario = find_scenario("P2", is_warm=False, behaves_like=client)
+    found = explore(scenario, 3)
+    assert isinstance(found, Counterexample)
+    assert (found.promise, len(found.deviations), found.excused) == (promise, faults, True)
+
+
+def test_the_second_hole_is_closed_where_an_unknown_producer_begins_at_zero() -> None:
+    scenario = find_scenario("P2", is_warm=False, behaves_like="librdkafka", unknown_producer_first_sequence="zero")
+    found = explore(scenario, 2)
+    assert isinstance(found, Proof)
+    assert found.held
+
+
+@pytest.mark.parametrize("is_coarse", [True, False])
+def test_nothing_is_broken_within_two_deviations_and_what_was_seen_is_said(is_coarse: bool) -> None:
+    found = explore(
+        find_scenario("P2", is_coarse=is_coarse), 2, sometimes=("duplicate recognised", "truncation", "restart")
+    )
+    assert isinstance(found, Proof)
+    assert found.held, found.report()
+    assert found.searched.finals > 0
+    assert "duplicate recognised: never" not in found.report()
+
+
+def test_a_proof_that_never_saw_what_it_had_to_see_does_not_hold() -> None:
+    found = explore("one broker", 1, sometimes=("truncation",))
+    assert isinstance(found, Proof)
+    assert not found.held
+    assert "missing     truncation" in found.report()
+
+
+def test_a_search_that_was_stopped_says_how_far_it_came() -> None:
+    found = explore("P2", 3, max_states=500)
+    assert isinstance(found, Proof)
+    assert not found.held
+    assert (found.complete, found.searched.stopped_by) == (1, "states")
+    assert "within 1 deviations (of 3: stopped by states)" in found.report()
+
+
+@pytest.mark.parametrize("is_coarse", [True, False])
+@pytest.mark.parametrize("name", ["P2", "P3"])
+def test_a_path_of_the_search_is_a_run_of_the_world(name: str, is_coarse: bool) -> None:
+    """Luck picks the deviations; the world that repeats them ends with the same answers and the same logs."""
+    scenario = find_scenario(name, is_coarse=is_coarse, producer_snapshot_batches=1)
+    space = space_of(scenario)
+    for seed in range(12):
+        state, path = space.root, []
+        while True:
+            successors = space.successors(state, True)
+            if successors[0] is None:
+                break
+            luck = chance(seed, f"step {len(path)}")
+            which = luck // 7 % len(successors) if luck % 7 < 2 else 0
+            following = successors[which]
+            assert following is not None
+            state = following
+            path.append(which)
+        assert retell(space, tuple(path))[-1] == state
+        deviations = deviations_of(scenario, space, tuple(path))
+        assert len(deviations) == sum(which > 0 for which in path)
+        played = play(scenario, deviations, checks="off")
+        assert played.unused == ()
+        cluster = played.stage.cluster
+        told = tuple(
+            [(row.send_numbers[0], row.base_offset) for row in cluster.history() if type(row).__name__ == "Acked"]
+        )
+        offers_gone = state[-2].outcomes
+        assert tuple(sorted(told)[scenario.is_warm :]) == offers_gone
+        for cell in state[1 : space.broker_count + 1]:
+            for seen in cell.seen:
+                written = [record.send_number for batch in seen.batches for record in batch.records]
+                at_end = [found.record.send_number for found in cluster.records("events", 0, int(cell.name[-1]))]
+                assert written[: len(at_end)] == at_end[: len(written)]
+
+
+def answers_in_order() -> str:
+    """Line by line what may be deviated to along the benign run, as the space lists it."""
+    space = space_of(find_scenario("P3", is_coarse=False))
+    state, lines = space.root, []
+    while state[-1]:
+        lines.append(", ".join([f"{fault} {target}" for fault, target in state[-1]]))
+        following = space.successors(state, False)[0]
+        assert following is not None
+        state = following
+    return "\n".join(lines) + "\n"
+
+
+def test_the_order_in_which_answers_are_listed_is_the_golden_one() -> None:
+    assert answers_in_order() == GOLDEN.read_text()
+
+
+def test_a_scenario_comes_back_from_its_literal() -> None:
+    scenario = find_scenario("P3", is_warm=False, batches=3, budgets=(("crash", 2),))
+    literal, deviations = read_literal(literal_of(scenario, ()))
+    assert (scenario_of(literal), deviations) == (scenario, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("P9", {}, "no scenario 'P9'; the scenarios are: P3, P2, one broker"),
+        ("P2", {"brocken": 1}, "no setting 'brocken'"),
+        ("P2", {"brokers": 0}, "brokers of a scenario must be from 1 to 9, not 0"),
+        ("P2", {"budgets": (("flood", 1),)}, "unknown fault 'flood'"),
+        ("P2", {"budgets": (("crash", -1),)}, "the budget of crash must be from 0 to 100, not -1"),
+    ],
+)
+def test_what_no_scenario_is_is_said(name: str, changes: dict[str, object], said: str) -> None:
+    with pytest.raises(RequestError, match=said.replace("(", r"\(")):
+        find_scenario(name, **changes)
+
+
+@pytest.mark.parametrize(("deviations", "states"), [(-1, 10), (65, 10), (True, 10), (2, 0)])
+def test_bounds_out_of_range_are_refused(deviations: int, states: int) -> None:
+    with pytest.raises(RequestError, match="must be"):
+        explore("one broker", deviations, states)

@@ -169,6 +169,7 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
         retry_backoff_max_ms=BACKOFF_MS,
         reconnect_backoff_ms=BACKOFF_MS,
         retry_backoff_jitter_percent=0,
+        metadata_max_wait_ms=NEVER_MS,
         initial_sequence=scenario.initial_sequence,
     )
     if scenario.is_warm:

@@ -15,8 +15,6 @@ from eventlog.messages.broker_api import MetadataReply, MetadataRequest
 from eventlog.values import TopicPartition
 
 PURPOSE = "metadata"
-PARK_MS = 1_000
-"""How long a broker may hold back an answer that would bring nothing new."""
 _UNKNOWN = (-1, -1)
 
 
@@ -28,6 +26,7 @@ class MetadataClient:
         "bootstrap",
         "brokers",
         "leaders",
+        "max_wait_ms",
         "needed",
         "partition_counts",
         "request_timeout_ms",
@@ -44,7 +43,11 @@ class MetadataClient:
         retry_backoff_ms: int,
         retry_backoff_max_ms: int,
         jitter_percent: int = 20,
+        max_wait_ms: int = 1_000,
     ) -> None:
+        # How long a broker may hold back an answer that would bring nothing new. Held back for longer than the asker
+        # waits, it would never come.
+        self.max_wait_ms = min(max_wait_ms, request_timeout_ms // 2)
         self.asker = Asker(client, PURPOSE, seed, retry_backoff_ms, retry_backoff_max_ms, jitter_percent)
         self.bootstrap = bootstrap
         self.request_timeout_ms = request_timeout_ms
@@ -104,9 +107,7 @@ class MetadataClient:
             request = MetadataRequest(tuple(self.needed))
         else:
             topics = tuple(dict.fromkeys(topic_partition.topic for topic_partition in self.tried))
-            # Held back for longer than the asker waits, an answer would never come.
-            park_ms = min(PARK_MS, self.request_timeout_ms // 2)
-            request = MetadataRequest(topics, tuple(self.tried.items()), park_ms)
+            request = MetadataRequest(topics, tuple(self.tried.items()), self.max_wait_ms)
         envelopes.append(self.asker.ask(request, self.candidates(), now_ms, self.request_timeout_ms, deadlines))
         return envelopes
 

@@ -60,7 +60,7 @@ class PendingSends:
             settings.retry_backoff_max_ms,
             settings.retry_backoff_jitter_percent,
         )
-        self.metadata = MetadataClient(name, bootstrap, seed, *waits)
+        self.metadata = MetadataClient(name, bootstrap, seed, *waits, settings.metadata_max_wait_ms)
         self.identity = ProducerIdentity(name, seed, *waits)
         self.links: dict[int, Link] = {}
         self.retries = 0

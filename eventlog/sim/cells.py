@@ -30,6 +30,7 @@ FAR_MS: Final = 1_000_000_000
 """A timer this far away only keeps house and never runs out in a search."""
 FARTHEST_MS: Final = 2**31 - 1
 MOST_LIVE: Final = 4_096
+MOST_FRESH: Final = 4_096
 
 DUPLICATE, TRUNCATION, FENCING, RESTART = "duplicate recognised", "truncation", "broker fenced", "restart"
 FAILOVER, SHRINK, EXPANSION = "new leader", "in-sync replicas shrunk", "in-sync replicas expanded"
@@ -64,8 +65,7 @@ class Cell:
         self.name = name
         self.frozen = frozen
         # By timer, Unix milliseconds in a world where it is `START_MS`; those that are far away left out.
-        self.waits = waits
-        self.earliest_ms = min(waits.values(), default=FOREVER_MS)
+        self.wait(waits)
         self.after: dict[Any, Result] = {}
         self.broken = ""
         # A broker's replicas, a controller's partitions.
@@ -74,6 +74,11 @@ class Cell:
         self.fenced = 0
         # Nothing in it goes by the clock.
         self.is_timeless = False
+
+    def wait(self, waits: dict[str, int]) -> None:
+        """Take `waits` for what it waits for."""
+        self.waits = waits
+        self.earliest_ms = min(waits.values(), default=FOREVER_MS)
 
     def deadlines(self) -> dict[str, int]:
         """To be looked at only."""
@@ -208,6 +213,7 @@ class Cells:
 
     __slots__ = (
         "_broken",
+        "_fresh",
         "_live",
         "_seen",
         "_table",
@@ -225,6 +231,8 @@ class Cells:
         self.seed = seed
         self._table: dict[Any, Cell] = {}
         self._live: dict[Cell, Any] = {}
+        # Machines as they came out of a step, with their stores: most cells are asked something soon after they are made.
+        self._fresh: dict[Cell, tuple[Any, MemoryStores | None]] = {}
         self._broken: dict[Any, str] = {}
         self._seen: dict[Any, Any] = {}
         # Everything that is ever in a queue: by its number, its number by `id`, and by its type and value.
@@ -269,16 +277,21 @@ class Cells:
         else:
             kind = PRODUCER if isinstance(machine, ProducerEngine) else CONSUMER
             frozen = machine.freeze(START_MS)
-        cell = self._table.get((kind, frozen))
-        if cell is None:
-            waits = {timer: at_ms for timer, at_ms in machine.deadlines().items() if at_ms <= START_MS + FAR_MS}
-            cell = self._add(kind, machine.name, frozen, waits)
-            cell.is_timeless = not waits and is_timeless(machine)
+        new = Cell(self, len(self._table), kind, machine.name, frozen, {})
+        cell = self._table.setdefault((kind, frozen), new)
+        if cell is new:
+            far_ms = START_MS + FAR_MS
+            cell.wait({timer: at_ms for timer, at_ms in machine.deadlines().items() if at_ms <= far_ms})
+            cell.is_timeless = not cell.waits and is_timeless(machine)
             if isinstance(machine, Broker):
                 cell.broken, cell.seen = self._look(machine, frozen)
             elif isinstance(machine, Controller):
-                cell.seen = tuple(machine.image.partitions.values())
+                seen = tuple(machine.image.partitions.values())
+                cell.seen = self._seen.setdefault(seen, seen)
                 cell.fenced = sum([registration.is_fenced for registration in machine.image.brokers.values()])
+            if len(self._fresh) >= MOST_FRESH:
+                self._fresh.clear()
+            self._fresh[cell] = (machine, stores)
         return cell
 
     def _look(self, broker: Broker, frozen: Frozen) -> tuple[str, tuple[Seen, ...]]:
@@ -290,13 +303,9 @@ class Cells:
         seen = see(broker)
         return (broken, self._seen.setdefault(seen, seen))
 
-    def _add(self, kind: str, name: str, frozen: Frozen, waits: dict[str, int]) -> Cell:
-        cell = self._table[(kind, frozen)] = Cell(self, len(self._table), kind, name, frozen, waits)
-        return cell
-
     def _disk(self, name: str, incarnation: int, stores: MemoryStores) -> Cell:
         frozen = (name, incarnation, stores.freeze())
-        return self._table.get((DISK, frozen)) or self._add(DISK, name, frozen, {})
+        return self._table.setdefault((DISK, frozen), Cell(self, len(self._table), DISK, name, frozen, {}))
 
     def live(self, cell: Cell) -> Any:
         """The machine of a cell (its stores, when it is down), shared: to be looked at only."""
@@ -306,6 +315,10 @@ class Cells:
                 self._live.clear()
             machine = self._live[cell] = self._thaw(cell)[0]
         return machine
+
+    def _machine(self, cell: Cell) -> tuple[Any, MemoryStores | None]:
+        """The machine of a cell and its stores, for the caller to change."""
+        return self._fresh.pop(cell, None) or self._thaw(cell)
 
     def _thaw(self, cell: Cell, now_ms: int = START_MS) -> tuple[Any, MemoryStores | None]:
         kind, frozen = cell.kind, cell.frozen
@@ -334,7 +347,7 @@ class Cells:
         return result
 
     def _receive(self, cell: Cell, envelope: Envelope, timer: str = "") -> Result:
-        machine, stores = self._thaw(cell)
+        machine, stores = self._machine(cell)
         if timer:
             del machine.deadlines()[timer]
         out = tuple([self.items[self.number_of(sent)] for sent in machine.receive(envelope, START_MS)])
@@ -378,7 +391,7 @@ class Cells:
         key = (topic_partition, wished)
         result = cell.after.get(key)
         if result is None:
-            leader, stores = self._thaw(cell)
+            leader, stores = self._machine(cell)
             replica = leader.replicas[topic_partition]
             out: tuple[Envelope, ...] = ()
             if replica.leadership is not None and replica.leadership.wished_in_sync_replicas is None:
@@ -392,7 +405,7 @@ class Cells:
         key = ("end", losing_tail, wiping)
         result = cell.after.get(key)
         if result is None:
-            broker, stores = self._thaw(cell)
+            broker, stores = self._machine(cell)
             assert stores is not None
             if wiping:
                 stores = MemoryStores()

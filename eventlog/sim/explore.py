@@ -16,21 +16,21 @@ Not here: a recorder, a seed, the names of events.
 
 from __future__ import annotations
 
+from heapq import heappop
 from typing import Any, Final
 
 from eventlog.broker import Broker
 from eventlog.errors import RequestError
-from eventlog.messages import Connection, Envelope, Machine
+from eventlog.messages import Machine
 from eventlog.sim.cells import DISK, Cells
-from eventlog.sim.explored_world import ExploredWorld, Wire, Wires
+from eventlog.sim.explored_world import ExploredWorld, Wires
 from eventlog.sim.glance import Outcomes, broken_state
-from eventlog.sim.network import ConnectionState, Links
+from eventlog.sim.network import Links
 from eventlog.sim.state import START_MS
 from eventlog.sim.world import World
 
 State = tuple[Any, ...]
-"""A cell for each machine, then `Queue`, `Network`, `Rest`, and what may be deviated to. Each is kept once, so states are
-compared by identity."""
+"""A cell for each machine, then `Queue`, `Network` and `Rest`. Each is kept once, so states are compared by identity."""
 MOST_EVENTS: Final = 5_000
 """So many events in a row without a question, and a run is taken to have no end."""
 
@@ -42,16 +42,6 @@ class Queue:
 
     def __init__(self, entries: list[tuple[int, int, Any]]) -> None:
         self.entries = entries
-
-
-class Network:
-    """All connections. `after`: the networks that follow when some of them change."""
-
-    __slots__ = ("after", "wires")
-
-    def __init__(self, wires: dict[Connection, Wire]) -> None:
-        self.wires = wires
-        self.after: dict[Any, Network] = {}
 
 
 class Rest:
@@ -91,11 +81,9 @@ class WorldSpace:
         self.machine_count = len(self.names)
         self.broker_count = len(world.stores)
         self._queues: dict[tuple[int, ...], Queue] = {}
-        self._wires: dict[Any, Wire] = {}
-        self._networks: dict[tuple[int, ...], Network] = {}
         self._rests: dict[Any, Rest] = {}
         self._broken: dict[Any, str] = {}
-        self._offers: dict[Any, Any] = {}
+        self.at_rest: dict[State, None] = {}
         # What is broken where.
         self.sentences: dict[State, str] = {}
         self.events = 0
@@ -119,13 +107,14 @@ class WorldSpace:
             assert machine is not None
             explored.machines[name] = self.cells.cell_of(*_moved(machine, thawed))
         explored._queue = [(at_ms - shift_ms, order, item) for at_ms, order, item in thawed._queue]
-        explored.connections = Wires({})
+        wires = Wires({}, {})
         for connection, state in thawed.connections.items():
             state.requests_not_before_ms -= shift_ms
             state.replies_not_before_ms -= shift_ms
-            explored.connections.changed[connection] = state
-        self._network = Network({})
-        explored.is_held = False
+            while len(state.served) > state.is_busy:
+                state.served.popleft()  # answered long ago
+            wires.changed[connection] = state
+        explored.network = explored._network_after(explored._interned(wires))
         explored.budgets = dict(zip(self.faults, budgets, strict=True))
         explored.outcomes = ()
 
@@ -133,7 +122,7 @@ class WorldSpace:
 
     def _load(self, state: State) -> Any:
         world = self.world
-        *cells, queue, network, rest, _ = state
+        *cells, queue, network, rest = state
         machines = world.machines
         if world.disks:
             world.disks = {}
@@ -145,8 +134,7 @@ class WorldSpace:
                     machines[name] = None
         world._queue = queue.entries.copy()
         world._order = len(world._queue)
-        self._network = network
-        world.connections = Wires(network.wires)
+        world.network = network
         world.budgets = rest.budgets
         world.outcomes = rest.outcomes
         world._heard = rest.heard
@@ -161,9 +149,8 @@ class WorldSpace:
             world.slow = dict(slow)
             world.stuck = {name: list(items) for name, items in stuck}
             world.stopping = dict(stopping)
-        world.event_number = 0
         world.broken = ""
-        world.is_changed = False
+        world.is_seen = False
         return world
 
     def _save(self) -> State:
@@ -180,10 +167,6 @@ class WorldSpace:
         if known is None:
             kept = [(at_ms, rank, self.cells.the(item)) for rank, (at_ms, _, item) in enumerate(queue)]
             known = self._queues[tuple(key)] = Queue(kept)
-        network = self._network
-        changed = world.connections.changed
-        if changed:
-            network = self._network_after(network, changed, queue)
         held = None
         if world.links.cuts or world.paused or world.slow or world.stuck or world.stopping:
             world.is_held = True
@@ -193,64 +176,9 @@ class WorldSpace:
         if rest is None:
             rest = self._rests[rest_key] = Rest(world.budgets, world.outcomes, world._heard, held)
         machines = world.machines
-        offers = self._offers.setdefault(world.offers, world.offers)
         if world.disks:
-            return (*[machines[name] or world.disks[name] for name in self.names], known, network, rest, offers)
-        return (*machines.values(), known, network, rest, offers)
-
-    def _network_after(
-        self, network: Network, changed: dict[Connection, ConnectionState | None], queue: list[Any]
-    ) -> Network:
-        changes = [
-            (connection, None if state is None else self._wire_of(connection, state, queue))
-            for connection, state in changed.items()
-        ]
-        key = tuple([each for connection, wire in changes for each in (connection, wire)])
-        known = network.after.get(key)
-        if known is None:
-            wires = dict(network.wires)
-            for connection, wire in changes:
-                if wire is None:
-                    wires.pop(connection, None)
-                else:
-                    wires[connection] = wire
-            numbers = tuple(sorted([wire.number for wire in wires.values()]))
-            known = self._networks.get(numbers)
-            if known is None:
-                known = self._networks[numbers] = Network(wires)
-            network.after[key] = known
-        return known
-
-    def _wire_of(self, connection: Connection, state: ConnectionState, queue: list[Any]) -> Wire:
-        served = state.served
-        if served and not (state.is_busy and len(served) == 1):
-            # Only those whose answer is still to come, or under way.
-            awaited = {
-                item.correlation_id: None
-                for _, _, item in queue
-                if item.__class__ is Envelope and item.connection == connection and item.source == connection.server
-            }
-            kept = [known for known in served if known.correlation_id in awaited]
-            if state.is_busy and (not kept or kept[-1] is not served[-1]):
-                kept.append(served[-1])
-            served.clear()
-            served.extend(kept)
-        the = self.cells.the
-        key: Any = (connection, state.is_busy, *[id(the(request)) for request in served], -1)
-        if state.backlog:
-            key = (*key, *[id(the(request)) for request in state.backlog])
-        if not state.is_plain:
-            frozen = state.freeze(START_MS)
-            key = (key, frozen[4:])
-        wire = self._wires.get(key)
-        if wire is None:
-            kept_state = state.copy()
-            for index, request in enumerate(served):
-                kept_state.served[index] = the(request)
-            for index, request in enumerate(state.backlog):
-                kept_state.backlog[index] = the(request)
-            wire = self._wires[key] = Wire(len(self._wires), connection, kept_state)
-        return wire
+            return (*[machines[name] or world.disks[name] for name in self.names], known, world.network, rest)
+        return (*machines.values(), known, world.network, rest)
 
     @staticmethod
     def _held(world: Any) -> Any:
@@ -269,40 +197,54 @@ class WorldSpace:
 
     def successors(self, state: State, may_deviate: bool) -> list[State | None]:
         """The benign successor (None: at rest), then one for each deviation."""
-        offers = state[-1]
-        if not offers:
+        if state in self.at_rest:
             return [None]
         found: list[State | None] = [self._after(state, None)]
         if may_deviate:
-            found += [self._after(state, offer) for offer in offers]
+            found += [self._after(state, offer) for offer in self.offers_of(state)]
         return found
+
+    def offers_of(self, state: State) -> list[tuple[str, str]]:
+        """(fault, target) of each deviation from a state that is not at rest."""
+        world = self._load(state)
+        item = world._queue[0][2]
+        return list(world.offers(world.find_question(item), item))
 
     def _after(self, state: State, chosen: tuple[str, str] | None) -> State:
         world = self._load(state)
-        world.chosen = chosen
-        world.is_answered = True
+        _, order, item = heappop(world._queue)
+        world.questions += 1
+        if chosen is None:
+            world.play(self.cells.number_of(item), item, order)
+        else:
+            world.chosen = chosen
+            world.play_anew(None, item, order)
         return self._run()
 
     def _run(self) -> State:
         """On to the next moment when somebody may deviate, or to rest. What lies between is looked at, not kept."""
         world = self.world
-        world.answerer = world
-        world.offers = ()
         events = 0
-        while not world.broken and not self._is_at_rest():
-            world.go_on()
-            if world.offers:
-                break
+        while True:
             events += 1
-            if world.is_changed and not world.broken:
-                world.is_changed = False
-                world.broken = self._broken_together()
+            if world.is_seen:
+                world.is_seen = False
+                world.broken = world.broken or self._broken_together()
             if events > MOST_EVENTS:
                 world.broken = f"H13: no rest after {events} events in which nobody could deviate"
+            is_at_rest = self._is_at_rest()
+            if world.broken or is_at_rest or not world.go_on():
+                break
         self.events += events
-        if not world.broken and not world.offers and len(world.outcomes) < len(self.sends):
+        marks = world.marks
+        for mark in world.noted:
+            marks[mark] = marks.get(mark, 0) + 1
+        world.noted.clear()
+        if not world.broken and is_at_rest and len(world.outcomes) < len(self.sends):
             world.broken = "H13: at rest, and some sends have no end"
         state = self._save()
+        if is_at_rest:
+            self.at_rest[state] = None
         if world.broken:
             self.sentences.setdefault(state, world.broken)
         return state
@@ -317,7 +259,8 @@ class WorldSpace:
         world = self.world
         machines = world.machines
         cells = [machines[name] for name in self.names[: self.broker_count + 1]]  # the controller and the brokers
-        key = (*cells, world.outcomes)
+        # What is seen is kept once each.
+        key = (*[None if cell is None else id(cell.seen) for cell in cells], world.outcomes)
         answer = self._broken.get(key)
         if answer is None:
             brokers = {number: cell.seen for number, cell in enumerate(cells[1:], 1) if cell is not None}
@@ -338,7 +281,7 @@ class WorldSpace:
         state = self.root
         asked = self.asked_before
         for index in path:
-            offer = state[-1][index - 1] if index else None
+            offer = self.offers_of(state)[index - 1] if index else None
             if offer is not None:
                 chosen[asked + 1] = offer
             world.questions = 0

@@ -6,7 +6,8 @@ What a fault does, what a connection carries and what comes first is the world's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ from eventlog.messages.user_api import SendRefused, SendsResolved
 from eventlog.sim.cells import RESTART, Cell, Cells, Result
 from eventlog.sim.faults import Deviation
 from eventlog.sim.glance import Outcomes
+from eventlog.sim.names import Named, name_of_reply, name_of_request
 from eventlog.sim.network import ConnectionState
-from eventlog.sim.state import FOREVER_MS, PROMPT, START_MS
+from eventlog.sim.state import FIRST, FOREVER_MS, PROMPT, START_MS, FaultEnd, Handover
 from eventlog.sim.striking import strike_delivery
 from eventlog.sim.targets import Offer
 from eventlog.sim.world import World
@@ -33,31 +35,45 @@ FAILED: Final = -2
 
 
 class Wire:
-    """One connection's state, kept once. `state` is never changed: whoever wants to takes a copy."""
+    """One connection's state, kept once. `state` is never changed: whoever wants to takes a copy. `named`: what the
+    world calls the delivery of an envelope here, by its number; None where nobody is asked about it."""
 
-    __slots__ = ("connection", "number", "state")
+    __slots__ = ("connection", "named", "number", "state")
 
     def __init__(self, number: int, connection: Connection, state: ConnectionState) -> None:
         self.number = number
         self.connection = connection
         self.state = state
+        self.named: dict[int, Named | None] = {}
 
 
-class Wires:
-    """All connections of a world: the dictionary that `World.connections` is, over wires that are copied when somebody
-    touches them. `changed` has the copies; None stands for a connection that is gone."""
+class Network:
+    """All connections, kept once. `after`: the networks that follow when some of them change."""
 
-    __slots__ = ("changed", "wires")
+    __slots__ = ("after", "wires")
 
     def __init__(self, wires: dict[Connection, Wire]) -> None:
         self.wires = wires
+        self.after: dict[Any, Network] = {}
+
+
+class Wires:
+    """The dictionary that `World.connections` is, over wires that are copied when somebody touches them. `changed` has
+    the copies; None stands for a connection that is gone. What is looked at is noted in `touched`, as it was then."""
+
+    __slots__ = ("changed", "touched", "wires")
+
+    def __init__(self, wires: dict[Connection, Wire], touched: dict[Any, Any]) -> None:
+        self.wires = wires
         self.changed: dict[Connection, ConnectionState | None] = {}
+        self.touched = touched
 
     def get(self, connection: Connection) -> ConnectionState | None:
         changed = self.changed
         if connection in changed:
             return changed[connection]
         wire = self.wires.get(connection)
+        self.touched[connection] = wire
         if wire is None:
             return None
         state = changed[connection] = wire.state.copy()
@@ -70,17 +86,16 @@ class Wires:
         return state
 
     def __setitem__(self, connection: Connection, state: ConnectionState) -> None:
+        self.get(connection)
         self.changed[connection] = state
 
     def __delitem__(self, connection: Connection) -> None:
-        if connection not in self:
+        if self.get(connection) is None:
             raise KeyError(connection)
         self.changed[connection] = None
 
     def __contains__(self, connection: Connection) -> bool:
-        if connection in self.changed:
-            return self.changed[connection] is not None
-        return connection in self.wires
+        return self.get(connection) is not None
 
     def pop(self, connection: Connection, default: Any = None) -> Any:
         state = self.get(connection)
@@ -94,36 +109,70 @@ class Wires:
         return iter([connection for connection in known if connection in self])
 
 
+class Moved:
+    """What one event changed, with all that arrived in the same step. `sent`: what is under way since, (how far ahead,
+    whether it comes first, item)."""
+
+    __slots__ = ("broken", "cells", "is_seen", "marks", "outcomes", "sent", "wires")
+
+    def __init__(
+        self,
+        cells: tuple[tuple[str, Cell | None], ...],
+        wires: tuple[tuple[Connection, Wire | None], ...],
+        sent: tuple[tuple[int, bool, Any], ...],
+        outcomes: Outcomes,
+        marks: tuple[str, ...],
+        broken: str,
+        is_seen: bool,
+    ) -> None:
+        self.cells = cells
+        self.wires = wires
+        self.sent = sent
+        self.outcomes = outcomes
+        self.marks = marks
+        self.broken = broken
+        # Something changed that promises are about.
+        self.is_seen = is_seen
+
+
 class ExploredWorld(World):
     """A world of cells, loaded with one state after the other."""
 
     __slots__ = (
+        "_moves",
+        "_networks",
+        "_touched",
+        "_wires",
         "broken",
         "budgets",
         "cells",
         "chosen",
         "disks",
-        "is_answered",
-        "is_changed",
         "is_held",
+        "is_seen",
         "loses_metadata",
         "marks",
-        "offers",
+        "network",
+        "noted",
         "outcomes",
         "questions",
     )
 
+    _moves: dict[Any, Any]
+    _networks: dict[tuple[int, ...], Network]
+    _touched: dict[Any, Any]
+    _wires: dict[Any, Wire]
     broken: str
     budgets: dict[str, int]
     cells: Cells
     chosen: tuple[str, str] | None
     disks: dict[str, Cell]
-    is_answered: bool
-    is_changed: bool
     is_held: bool
+    is_seen: bool
     loses_metadata: bool
     marks: dict[str, int]
-    offers: tuple[tuple[str, str], ...]
+    network: Network
+    noted: list[str]
     outcomes: Outcomes
     questions: int
 
@@ -135,7 +184,8 @@ class ExploredWorld(World):
         explored.broker_settings = world.broker_settings
         explored.seed = world.seed
         explored.latency_ms, explored.is_coarse = world.latency_ms, world.is_coarse
-        explored.answerer = explored.recorder = explored.invariants = None
+        explored.answerer = explored  # type: ignore[assignment]  # somebody is asked: `_deviate` says what it says
+        explored.recorder = explored.invariants = None
         explored.user_inbox = explored._hear
         explored.now_ms = START_MS
         explored.event_number = 0
@@ -144,13 +194,16 @@ class ExploredWorld(World):
         explored._earliest_timer_ms = START_MS
         explored._counts = {}
         explored.budgets = dict.fromkeys(faults, 0)
-        explored.is_answered = explored.is_changed = explored.is_held = explored.loses_metadata = False
+        explored.is_held = explored.is_seen = explored.loses_metadata = False
         explored.questions = 0
         explored.marks = {}
+        explored.noted = []
         explored.chosen = None
-        explored.offers = ()
         explored.outcomes = ()
         explored.broken = ""
+        explored._moves, explored._networks, explored._wires = {}, {}, {}
+        explored._touched = {}
+        explored.network = Network({})
         return explored
 
     # --- cells instead of machines --------------------------------------------------------------------------------
@@ -167,19 +220,21 @@ class ExploredWorld(World):
         cell: Any = self.machines[broker_name(broker_id)]
         return None if cell is None else cell.live
 
-    def _find_leader(self, topic_partition: TopicPartition) -> Broker | None:
-        return super()._find_leader(topic_partition)
-
     def _receive(self, machine: Any, envelope: Envelope) -> None:
+        connection = envelope.connection
+        if envelope.source == connection.server and envelope.correlation_id >= 0:
+            state = self.connections.get(connection)
+            if state is not None and state.served and state.served[0].correlation_id == envelope.correlation_id:
+                state.served.popleft()  # its answer has arrived
         self._move(machine, self.cells.receive(machine, envelope))
 
     def _move(self, cell: Cell, result: Result) -> None:
         following, out, broken, marks = result
-        for mark in marks:
-            self.marks[mark] = self.marks.get(mark, 0) + 1
+        self.noted += marks
         if following is not cell:
             self.machines[cell.name] = following  # type: ignore[assignment]
-            self.is_changed = True
+            if following.seen is not cell.seen:
+                self.is_seen = True
             broken = broken or following.broken
         if broken:
             self.broken = self.broken or broken
@@ -204,19 +259,30 @@ class ExploredWorld(World):
         return (earliest_ms, found, min([timer for timer, at_ms in found.waits.items() if at_ms == earliest_ms]))
 
     def _run_out(self, at_ms: int, machine: Any, timer: str) -> None:
+        self._touched[machine.name] = machine
         self._move(machine, self.cells.run_out(machine, timer))
+
+    def _happen(self, item: Any, order: int) -> None:
+        is_envelope = item.__class__ is Envelope
+        if is_envelope or item.__class__ is Handover:
+            destination = item.destination if is_envelope else item.connection.server
+            if destination not in self._touched and destination in self.machines:
+                self._touched[destination] = self.machines[destination]
+        super()._happen(item, order)
 
     def _end_process(self, broker_id: int, losing_tail: bool, wiping: bool) -> list[Any]:
         name = broker_name(broker_id)
         cell: Any = self.machines[name]
         self.disks[name] = self.cells.end(cell, losing_tail, wiping)
         self.machines[name] = None
+        self.is_seen = True
         return []
 
     def _new_process(self, broker_id: int) -> Machine:
         disk = self.disks.pop(broker_name(broker_id))
         cell: Any = self.cells.begin(disk, broker_id)
-        self.marks[RESTART] = self.marks.get(RESTART, 0) + 1
+        self.noted.append(RESTART)
+        self.is_seen = True
         found: Machine = cell
         return found
 
@@ -242,47 +308,72 @@ class ExploredWorld(World):
                 told.append((record.send_number, offset + index if offset >= 0 else offset))
         elif isinstance(message, SendRefused):
             told.append((message.record.send_number, FAILED))
+        self._tell(tuple(told))
+
+    def _tell(self, told: Outcomes) -> None:
         if told:
             self.outcomes = tuple(sorted((*self.outcomes, *told)))
+            self.is_seen = True
 
     # --- the question ---------------------------------------------------------------------------------------------
 
     def _deviate(self, named: Any, envelope: Envelope, state: ConnectionState, order: int) -> bool:
-        if named is None or (self.is_coarse and envelope.message.__class__ in PROMPT):
+        """What was chosen at the question that the state was kept for; nothing anywhere else."""
+        if self.chosen is None:
             return False
-        if self.is_answered:
-            # The question that the state was kept for.
-            self.is_answered = False
-            self.questions += 1
-            if self.chosen is None:
-                return False
-            fault, target = self.chosen
-            self.budgets = {**self.budgets, fault: self.budgets[fault] - 1}
-            deviation = Deviation(named[0], 1, fault, target, FAULTS[fault].default_duration_ms)
-            return strike_delivery(self, deviation, envelope, state, order)
-        offers = self._offers(named, envelope)
-        if not offers:
-            self.questions += 1
-            return False
-        # Somebody may deviate here: the delivery waits, and the state is kept.
-        self.offers = offers
-        heappush(self._queue, (START_MS, order, envelope))
-        return True
+        (fault, target), self.chosen = self.chosen, None
+        self.budgets = {**self.budgets, fault: self.budgets[fault] - 1}
+        deviation = Deviation(named[0], 1, fault, target, FAULTS[fault].default_duration_ms)
+        return strike_delivery(self, deviation, envelope, state, order)
 
-    def _offers(self, named: Any, envelope: Envelope) -> tuple[tuple[str, str], ...]:
+    def find_question(self, item: Any) -> Named | None:
+        """What this delivery is called, and which faults could come instead; None where nobody is asked."""
+        if item.__class__ is not Envelope or (self.is_coarse and item.message.__class__ in PROMPT):
+            return None
+        source, destination, connection, correlation_id, _ = item
+        wire = self.network.wires.get(connection)
+        if wire is None or correlation_id == -1 or destination in self.paused:
+            return None
+        if self.links.cuts and (source, destination) in self.links.cuts:
+            return None
+        number = self.cells.number_of(item)
+        if number in wire.named:
+            return wire.named[number]
+        state = wire.state.copy()
+        is_request = source == connection.client
+        named: Named | None = None
+        if state.is_plain or not self._will_be_held_up(state, is_request):
+            asked = item if is_request else state.request_of(correlation_id)
+            if asked is not None:
+                named = name_of_request(asked) if is_request else name_of_reply(asked)
+        wire.named[number] = named
+        return named
+
+    @staticmethod
+    def _will_be_held_up(state: ConnectionState, is_request: bool) -> bool:
+        if is_request:
+            return state.requests_lost or state.requests_not_before_ms > START_MS
+        return state.replies_lost or state.is_closed or state.replies_not_before_ms > START_MS
+
+    def offers(self, named: Named, envelope: Envelope) -> Iterator[tuple[str, str]]:
+        """(fault, target) of each deviation that the budgets allow here."""
+        self.connections = Wires(self.network.wires, {})  # type: ignore[assignment]
         offer = Offer(self, envelope)
         is_produce = envelope.message.__class__ in PRODUCE
-        found: list[tuple[str, str]] = []
         for fault in named[1]:
             if self.budgets.get(fault) and (is_produce or self.loses_metadata or fault not in LOSSES):
-                targets = [offer.find_target(fault, named[0], 1, luck) for luck in range(len(self.stores))]
-                found += [(fault, target) for target in dict.fromkeys(targets) if target is not None]
-        return tuple(found)
+                found: dict[str, None] = {}
+                for luck in range(len(self.stores)):
+                    target = offer.find_target(fault, named[0], 1, luck)
+                    if target is not None and target not in found:
+                        found[target] = None
+                        yield (fault, target)
 
     # --- one event ------------------------------------------------------------------------------------------------
 
     def go_on(self) -> bool:
-        """The next event, with all that arrives in the same step; False at rest."""
+        """The next event, with all that arrives in the same step; False when somebody may deviate there, and then it
+        waits. Not to be called at rest."""
         queue = self._queue
         due_ms = queue[0][0] if queue else FOREVER_MS
         timer = self._find_timer()
@@ -290,23 +381,134 @@ class ExploredWorld(World):
             due_ms = timer[0]
         else:
             timer = None
-            if not queue:
-                return False
         if due_ms > START_MS:
             self._age(due_ms - START_MS)
             if timer is not None:
                 timer = self._find_timer()
         if timer is not None:
-            self._run_out(START_MS, timer[1], timer[2])
+            self.play((timer[1].name, timer[2]), None, 0)
+            return True
+        _, order, item = self._queue[0]
+        named = self.find_question(item)
+        if named is not None:
+            assert isinstance(item, Envelope)  # nothing else is asked about
+            if next(self.offers(named, item), None) is not None:
+                return False
+            self.questions += 1
+        heappop(self._queue)
+        self.play(self.cells.number_of(item), item, order)
+        return True
+
+    def play(self, key: Any, item: Any, order: int) -> None:
+        """An event, remembered by all that it looks at: `item`, or the timer that `key` names runs out, or the messages
+        arrive that go first."""
+        if item.__class__ is FaultEnd or not self.is_calm:
+            self.play_anew(key, item, order)
+            return
+        machines, wires = self.machines, self.network.wires
+        known = self._moves.get(key)
+        while known.__class__ is tuple:
+            looked_at, follows = known
+            known = follows.get(machines[looked_at] if looked_at.__class__ is str else wires.get(looked_at))
+        moved: Moved = known or self._remember(key, item, order)
+        for name, cell in moved.cells:
+            machines[name] = cell  # type: ignore[assignment]
+        if moved.wires:
+            network = self.network.after.get(moved)
+            if network is None:
+                network = self.network.after[moved] = self._network_after(moved.wires)
+            self.network = network
+        for wait_ms, is_first, sent in moved.sent:
+            self._order = order = self._order + 1
+            heappush(self._queue, (START_MS + wait_ms, order - FIRST if is_first else order, sent))
+        self._tell(moved.outcomes)
+        self.noted += moved.marks
+        self.broken = self.broken or moved.broken
+        self.is_seen = self.is_seen or moved.is_seen
+
+    def _remember(self, key: Any, item: Any, order: int) -> Moved:
+        """What an event changes, worked out in this world, which is then as it was."""
+        queue, self._queue = self._queue, []
+        machines, self.machines = self.machines, self.machines.copy()
+        before = (self.outcomes, self.noted, self.broken, self.is_seen)
+        self.outcomes, self.noted, self.broken, self.is_seen = (), [], "", False
+        connections = self._live_through(key, item, order)
+        touched = self._touched
+        cells = [(name, self.machines[name]) for name in touched if name.__class__ is str]
+        self._queue.sort()
+        the = self.cells.the
+        moved = Moved(
+            tuple([(name, cell) for name, cell in cells if cell is not touched[name]]),  # type: ignore[misc]
+            tuple([(at, wire) for at, wire in self._interned(connections) if wire is not touched[at]]),
+            tuple([(at_ms - START_MS, number < 0, the(sent)) for at_ms, number, sent in self._queue]),
+            self.outcomes,
+            tuple(self.noted),
+            self.broken,
+            self.is_seen,
+        )
+        self._queue, self.machines = queue, machines
+        self.outcomes, self.noted, self.broken, self.is_seen = before
+        follows = self._moves
+        for looked_at, was in touched.items():
+            known = follows.get(key)
+            if known is None:
+                known = follows[key] = (looked_at, {})
+            follows, key = known[1], was
+        follows[key] = moved
+        return moved
+
+    @property
+    def is_calm(self) -> bool:
+        """No fault lasts that holds anything back."""
+        return not (self.links.cuts or self.paused or self.slow or self.stuck or self.stopping)
+
+    def play_anew(self, key: Any, item: Any, order: int) -> None:
+        """An event, not remembered; only what arrives in the same step is."""
+        wires = self._watch()
+        if item is None:
+            name, timer = key
+            self._run_out(START_MS, self.machines[name], timer)
         else:
+            self._happen(item, order)
+        if not self.is_calm:
+            self._take_in_what_goes_first()
+        changes = [(at, wire) for at, wire in self._interned(wires) if wire is not self.network.wires.get(at)]
+        if changes:
+            self.network = self._network_after(changes)
+        first: list[Any] = []
+        while self._is_next_first():
+            first.append(self.cells.the(heappop(self._queue)[2]))
+        if first:
+            self.play(tuple(map(id, first)), first, 0)
+
+    def _live_through(self, key: Any, item: Any, order: int) -> Wires:
+        wires = self._watch()
+        if item is None:
+            name, timer = key
+            self._run_out(START_MS, self.machines[name], timer)
+        elif item.__class__ is list:
+            for one in item:
+                self._order += 1
+                heappush(self._queue, (START_MS, self._order - FIRST, one))
+        else:
+            self._happen(item, order)
+        self._take_in_what_goes_first()
+        return wires
+
+    def _watch(self) -> Wires:
+        self._touched = {}
+        wires = Wires(self.network.wires, self._touched)
+        self.connections = wires  # type: ignore[assignment]
+        return wires
+
+    def _is_next_first(self) -> bool:
+        queue = self._queue
+        return self.is_coarse and bool(queue) and queue[0][1] < 0 and queue[0][0] <= START_MS
+
+    def _take_in_what_goes_first(self) -> None:
+        while self._is_next_first():
             _, order, item = heappop(self._queue)
             self._happen(item, order)
-        if self.is_coarse and not self.offers:
-            queue = self._queue
-            while queue and queue[0][1] < 0 and queue[0][0] <= START_MS:
-                _, order, item = heappop(queue)
-                self._happen(item, order)
-        return True
 
     def _age(self, by_ms: int) -> None:
         cells = self.cells
@@ -314,14 +516,56 @@ class ExploredWorld(World):
             if cell is not None:
                 self.machines[name] = cells.age(cell, by_ms)  # type: ignore[arg-type, assignment]
         self._queue = [(max(START_MS, at_ms - by_ms), order, item) for at_ms, order, item in self._queue]
-        connections: Any = self.connections
-        for wire in connections.wires.values():
-            if not wire.state.is_plain:
-                connections.get(wire.connection)
-        for state in connections.changed.values():
-            if state is not None:
-                state.requests_not_before_ms = max(START_MS, state.requests_not_before_ms) - by_ms
-                state.replies_not_before_ms = max(START_MS, state.replies_not_before_ms) - by_ms
+        network = self.network.after.get(by_ms)
+        if network is None:
+            network = self.network.after[by_ms] = self._network_later(by_ms)
+        self.network = network
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def _network_later(self, by_ms: int) -> Network:
+        changes = []
+        for connection, wire in self.network.wires.items():
+            state = wire.state
+            if max(state.requests_not_before_ms, state.replies_not_before_ms) > START_MS:
+                state = state.copy()
+                state.requests_not_before_ms -= by_ms
+                state.replies_not_before_ms -= by_ms
+                changes.append((connection, self._wire_of(connection, state)))
+        return self._network_after(changes) if changes else self.network
+
+    def _network_after(self, changes: Sequence[tuple[Connection, Wire | None]]) -> Network:
+        wires = dict(self.network.wires)
+        for connection, wire in changes:
+            if wire is None:
+                wires.pop(connection, None)
+            else:
+                wires[connection] = wire
+        numbers = tuple(sorted([wire.number for wire in wires.values()]))
+        return self._networks.setdefault(numbers, Network(wires))
+
+    def _interned(self, connections: Wires) -> list[tuple[Connection, Wire | None]]:
+        return [
+            (connection, None if state is None else self._wire_of(connection, state))
+            for connection, state in connections.changed.items()
+        ]
+
+    def _wire_of(self, connection: Connection, state: ConnectionState) -> Wire:
+        the = self.cells.the
+        if state.replies_lost or state.is_closed:
+            state.served.clear()  # no answer will be named after them
+        served, backlog = [the(request) for request in state.served], [the(request) for request in state.backlog]
+        key: Any = (connection, state.is_busy, *map(id, served), -1, *map(id, backlog))
+        if not state.is_plain:
+            key = (key, state.freeze(START_MS)[4:])
+        wire = self._wires.get(key)
+        if wire is None:
+            kept = state.copy()
+            kept.served.clear()
+            kept.served.extend(served)
+            kept.backlog = deque(backlog)
+            wire = self._wires[key] = Wire(len(self._wires), connection, kept)
+        return wire
 
 
 class AtQuestions:

@@ -214,6 +214,9 @@ class ProducerSettings:
     """Where sequences of a new producer epoch begin. Kafka has no such setting: tests begin near 2**31-1 with it."""
     retry_backoff_jitter_percent: int = 20
     """How much a back-off may be longer or shorter. Fixed at 20 in Kafka; a search does without, to have fewer moments."""
+    metadata_max_wait_ms: int = 1_000
+    """How long a broker may hold back its answer about a partition without a newer leader. Kafka's clients ask again and
+    again instead; here nobody polls."""
     behaves_like: str = "java"
     """Whose conduct after an error: that of Kafka's own client (`java`) or of `librdkafka`, on which the clients for most
     other languages are built. Defaults stay those of the Java client."""
@@ -232,6 +235,7 @@ class ProducerSettings:
         _check(self, "max_request_size", 1, MAX_SEQUENCE)
         _check(self, "initial_sequence", 0, MAX_SEQUENCE)
         _check(self, "retry_backoff_jitter_percent", 0, 100)
+        _check(self, "metadata_max_wait_ms", 0, MAX_SEQUENCE)
         _check_word(self, "behaves_like", ("java", "librdkafka"))
         if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
             raise RequestError(

@@ -18,32 +18,49 @@ Not here: consumers, transactions, several partitions; runs longer than the boun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
 from time import perf_counter
+from typing import Any, Final, NamedTuple
 
 from eventlog.errors import InvariantViolation, RequestError
-from eventlog.scenarios import HORIZON_MS, Played, Scenario, find_scenario, play, stage
+from eventlog.fanning import fan_out, find_named
+from eventlog.scenarios import HORIZON_MS, Played, Scenario, find_scenario, literal_of, play, scenario_of, stage
 from eventlog.sim.explore import WorldSpace
 from eventlog.sim.explored_world import AtQuestions
 from eventlog.sim.faults import Deviation
-from eventlog.sim.search import BROKEN, Progress, Searched, search
+from eventlog.sim.literal import read_literal
+from eventlog.sim.search import BROKEN, INTERRUPTED, Part, Progress, Searched, search
+from eventlog.sim.slices import Ledger, SliceSeen, Together, put_together
 
-MOST_DEVIATIONS = 64
-MARKS = ("duplicate recognised", "truncation", "broker fenced", "restart")
+MOST_DEVIATIONS: Final = 64
+MOST_JOBS: Final = 1_024
+SLICES: Final = 8
+"""So many, whoever does them: what is found doesn't depend on how many there were to help."""
+LEVELS_OF_SLICES: Final = 2
+"""A slice has so many levels of its own. What lies before them takes little time, and every slice goes through it."""
+MARKS: Final = ("duplicate recognised", "truncation", "broker fenced", "restart")
 """What a proof says of itself even where it never happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Nothing is broken within the bounds. `complete`: up to so many deviations everything was seen, -1 for nothing;
-    `marks`: (what happened, at how many steps); `missing`: what had to happen sometimes and never did."""
+    `marks`: (what happened, in how many states' steps); `missing`: what had to happen sometimes and never did."""
 
     scenario: Scenario
     max_deviations: int
     searched: Searched
     events: int
     seconds: float
+    bytes_a_state: int
     marks: tuple[tuple[str, int], ...]
     missing: tuple[str, ...]
 
@@ -69,7 +86,8 @@ class Proof:
             f"  transitions {seen.transitions:,} of {self.events:,} events, at most {seen.depth} in a row",
             f"  at rest     {seen.finals:,}; {seen.cycles} benign runs without end",
             f"  seen        {'; '.join([f'{mark}: {times:,}' if times else f'{mark}: never' for mark, times in marks])}",
-            f"  time        {self.seconds:.1f} s, {seen.transitions / max(self.seconds, 1e-9):,.0f} transitions/s",
+            f"  took        {self.seconds:.1f} s, {seen.transitions / max(self.seconds, 1e-9):,.0f} transitions and "
+            f"{self.events / max(self.seconds, 1e-9):,.0f} events a second, {self.bytes_a_state:,} bytes a state",
         ]
         if self.missing:
             lines.append(f"  missing     {', '.join(self.missing)}: this proof proves less than it seems to")
@@ -121,7 +139,7 @@ def told(deviation: Deviation) -> str:
 
 
 def _bounds(scenario: Scenario) -> str:
-    budgets = ", ".join([f"{budget} {fault}" for fault, budget in scenario.budgets if budget])
+    budgets = ", ".join([f"{budget} {fault}" for fault, budget in scenario.all_budgets if budget])
     return (
         f"{scenario.brokers} brokers, {scenario.batches} batches, a {'warm' if scenario.is_warm else 'cold'} producer; "
         f"{budgets or 'no faults'}; {'coarse' if scenario.is_coarse else 'fine'} steps; a restarted broker remembers "
@@ -136,11 +154,20 @@ def explore(
     time_limit_s: float | None = None,
     sometimes: Iterable[str] = (),
     progress: Callable[[Progress], None] | None = None,
+    max_memory_bytes: int | None = None,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    plants: Iterable[str] = (),
 ) -> Proof | Counterexample:
     """All runs of `scenario` with at most `max_deviations`, in their order. `sometimes`: marks (see `Proof.marks`) that
-    must have been seen, else the proof doesn't hold.
+    must have been seen, else the proof doesn't hold. `plants`: rules replaced while it searches, by name
+    ("package.module:function", which gives a context manager).
 
-    An interrupt, `max_states` or `time_limit_s` give what is proven until then. Raises RequestError for what can't be.
+    With `jobs` above 1, or with an `executor`, what lies beyond the first levels goes out in slices: by name and literal,
+    so that a worker may be a fresh process anywhere. The bounds on states, time and memory are then each slice's own.
+
+    An interrupt or a bound reached (`max_states`, `time_limit_s`, `max_memory_bytes` of this process) gives what is proven
+    until then. Raises RequestError for what can't be.
     """
     found = find_scenario(scenario) if isinstance(scenario, str) else scenario
     found.check()
@@ -148,27 +175,182 @@ def explore(
         raise RequestError(f"max_deviations must be a whole number, not {max_deviations!r}")
     if not 0 <= max_deviations <= MOST_DEVIATIONS:
         raise RequestError(f"max_deviations must be from 0 to {MOST_DEVIATIONS}, not {max_deviations}")
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= MOST_JOBS:
+        raise RequestError(f"jobs must be from 1 to {MOST_JOBS}, not {jobs!r}")
+    bounds = Bounds(max_states, time_limit_s, max_memory_bytes)
+    names = tuple(plants)
+    rules = [find_named(name) for name in names]
     start_s = perf_counter()
-    space = space_of(found)
-    seen = search(space, max_deviations, max_states, time_limit_s, perf_counter, progress)
+    is_sliced = (jobs > 1 or executor is not None) and max_deviations >= LEVELS_OF_SLICES
+    with ExitStack() as stack:
+        for rule in rules:
+            stack.enter_context(rule())
+        here = max_deviations - LEVELS_OF_SLICES if is_sliced else max_deviations
+        before_bytes = resident_bytes()
+        seen = _search(found, here, bounds, progress)
+        per_state = (resident_bytes() - before_bytes) // max(seen.searched.states, 1)
+        if is_sliced and not seen.searched.stopped_by:
+            seen, per_state = _in_slices(found, max_deviations, bounds, names, jobs, executor, progress, seen)
+        searched = seen.searched
+        if searched.stopped_by == BROKEN:
+            return _counterexample(found, seen, perf_counter() - start_s)
     seconds = perf_counter() - start_s
-    if seen.stopped_by != BROKEN:
-        known = space.world.marks
-        marks = tuple({**dict.fromkeys(MARKS, 0), **dict(sorted(known.items()))}.items())
-        missing = tuple([mark for mark in sometimes if not known.get(mark)])
-        return Proof(found, max_deviations, seen, space.events, seconds, marks, missing)
-    deviations = deviations_of(found, space, seen.path)
-    played = play(found, deviations)
+    marks = tuple({**dict.fromkeys(MARKS, 0), **seen.marks}.items())
+    missing = tuple([mark for mark in sometimes if not seen.marks.get(mark)])
+    return Proof(found, max_deviations, searched, seen.events, seconds, per_state, marks, missing)
+
+
+class Bounds(NamedTuple):
+    """Where a search ends though not everything was seen."""
+
+    max_states: int
+    time_limit_s: float | None
+    max_memory_bytes: int | None
+
+
+def _search(
+    scenario: Scenario, max_deviations: int, bounds: Bounds, progress: Callable[[Progress], None] | None
+) -> Together:
+    ledger = Ledger(space_of(scenario), is_digested=False)
+    searched = search(
+        ledger,
+        max_deviations,
+        bounds.max_states,
+        bounds.time_limit_s,
+        perf_counter,
+        progress,
+        max_memory_bytes=bounds.max_memory_bytes,
+        memory=resident_bytes,
+    )
+    return Together(searched, sum(ledger.events), ledger.counts())
+
+
+def _counterexample(scenario: Scenario, seen: Together, seconds: float) -> Counterexample:
+    searched = seen.searched
+    space = space_of(scenario)
+    deviations = deviations_of(scenario, space, searched.path)
+    played = play(scenario, deviations)
     sentence = next(iter(space.sentences.values()))
     is_known = played.verdict is not None and any(result.excused for result in played.verdict.promises)
     if not played.promise and not is_known:
         raise InvariantViolation(
             f"the search found {sentence}, and the world did not repeat it: this is a bug of the search. {played.literal}",
-            seen.broken,
+            searched.broken,
         )
-    return Counterexample(
-        found, seen.broken, sentence.partition(": ")[2], deviations, played, seen, space.events, seconds
-    )
+    message = sentence.partition(": ")[2]
+    return Counterexample(scenario, searched.broken, message, deviations, played, searched, seen.events, seconds)
+
+
+# --- in slices --------------------------------------------------------------------------------------------------------
+
+
+class ExploredSlice(NamedTuple):
+    """What one worker is given: plain values only."""
+
+    literal: str
+    max_deviations: int
+    part: tuple[int, int, int]
+    bounds: Bounds
+    plants: tuple[str, ...]
+
+
+class SliceFailed(NamedTuple):
+    """The work itself went wrong; nobody else would do better."""
+
+    why: str
+
+
+def _in_slices(
+    scenario: Scenario,
+    max_deviations: int,
+    bounds: Bounds,
+    plants: tuple[str, ...],
+    jobs: int,
+    executor: Executor | None,
+    progress: Callable[[Progress], None] | None,
+    before: Together,
+) -> tuple[Together, int]:
+    """All slices put together, and bytes a state. `before`: what was seen of the levels that all slices share."""
+    level = max_deviations - LEVELS_OF_SLICES + 1
+    literal = literal_of(scenario, ())
+    works = [
+        ExploredSlice(literal, max_deviations, (level, number, SLICES), bounds, plants) for number in range(SLICES)
+    ]
+
+    def heard(done: Sequence[Any]) -> None:
+        if progress is not None:
+            good = [one[0].searched for one in done if not isinstance(one, SliceFailed)]
+            states, transitions = sum([one.states for one in good]), sum([one.transitions for one in good])
+            progress(Progress(states, transitions, max_deviations, SLICES, len(done)))
+
+    # Neighbours have much in common, and who did one of them remembers it: each worker gets a stretch of them.
+    stride = max(SLICES // max(jobs, 1), 1)
+    order = [number for start in range(stride) for number in range(start, SLICES, stride)]
+    fanned = fan_out(explore_slice, [works[number] for number in order], executor, jobs, heard)
+    results = []
+    for number in range(SLICES):
+        index = order.index(number)
+        done = fanned.results.get(index)
+        why = done.why if isinstance(done, SliceFailed) else fanned.lost.get(index, "")
+        if why:
+            raise RequestError(f"slice {number + 1} of {SLICES} of the search came to nothing: {why}")
+        if done is not None:
+            results.append(done)
+    if not results:
+        return Together(replace(before.searched, stopped_by=INTERRUPTED), before.events, before.marks), 0
+    together = put_together([seen for seen, _ in results], "" if len(results) == SLICES else INTERRUPTED)
+    if len(results) < SLICES and together.searched.stopped_by != BROKEN:
+        together = together._replace(searched=replace(together.searched, complete=before.searched.complete))
+    return together, sum([size for _, size in results]) // max(together.searched.states, 1)
+
+
+_kept: dict[str, Any] = {}
+"""The space of the search that this process had a slice of last: what it remembers serves the next one."""
+_one_at_a_time = Lock()
+
+
+def explore_slice(work: ExploredSlice) -> tuple[SliceSeen, int] | SliceFailed:
+    """What a worker does: (what it saw, how many bytes that took)."""
+    # Rules are replaced for a whole process.
+    with _one_at_a_time, ExitStack() as stack:
+        try:
+            for plant in work.plants:
+                stack.enter_context(find_named(plant)())
+            key = f"{work.plants} {work.literal}"
+            if key not in _kept:
+                _kept.clear()
+                gc.unfreeze()
+                _kept[key] = space_of(scenario_of(read_literal(work.literal)[0]))
+            before_bytes = resident_bytes()
+            ledger = Ledger(_kept[key], is_digested=True)
+            searched = search(
+                ledger,
+                work.max_deviations,
+                work.bounds.max_states,
+                work.bounds.time_limit_s,
+                perf_counter,
+                max_memory_bytes=work.bounds.max_memory_bytes,
+                memory=resident_bytes,
+                part=Part(*work.part),
+            )
+            gc.freeze()  # what the space keeps is no garbage, and looking at it takes seconds
+            return ledger.seen(searched), resident_bytes() - before_bytes
+        except Exception as error:
+            return SliceFailed(f"{type(error).__name__}: {error}")
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process has now; where that can't be known, the most it ever had; else 0."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def space_of(scenario: Scenario) -> WorldSpace:
@@ -176,7 +358,7 @@ def space_of(scenario: Scenario) -> WorldSpace:
     built = stage(scenario, checks="off", record=False)
     sends = tuple([delivery.number for delivery in built.deliveries])
     waits_for_all = scenario.enable_idempotence or scenario.acks == -1
-    return WorldSpace(built.cluster._world, scenario.budgets, sends, waits_for_all, scenario.loses_metadata)
+    return WorldSpace(built.cluster._world, scenario.all_budgets, sends, waits_for_all, scenario.loses_metadata)
 
 
 def deviations_of(scenario: Scenario, space: WorldSpace, path: tuple[int, ...]) -> tuple[Deviation, ...]:

@@ -34,13 +34,26 @@ MOST_EVENTS: Final = 20_000
 
 BUDGETS: Final = (("reply_lost", 1), ("request_lost", 1), ("crash", 1), ("election", 2), ("isr_shrink", 1))
 
+NETWORKS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
+    "ordered": (),
+    "ordered, duplicating": (("request_duplicated", 1), ("reply_duplicated", 1)),
+    "unordered": (("delay", 1), ("request_reordered", 1)),
+    "unordered, duplicating": (
+        ("delay", 1),
+        ("request_duplicated", 1),
+        ("reply_duplicated", 1),
+        ("request_reordered", 1),
+    ),
+}
+"""What a network may do with what it carries, by name, as faults and their budgets. Kafka's is TCP: "ordered"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What is searched. `is_warm`: one batch stands acknowledged in the partition before the search begins; else the
     producer is new. `budgets`: (fault, how often at most). `is_coarse`: what is said to the controller and by it,
     metadata and requests for data arrive in the step that sends them; else every message is a step of its own.
-    `loses_metadata`: a search loses not only what is written and its answers, but also questions for metadata and
+    `network`: one of `NETWORKS`. `loses_metadata`: a search loses not only what is written and its answers, but also questions for metadata and
     producer ids."""
 
     name: str
@@ -59,6 +72,13 @@ class Scenario:
     budgets: tuple[tuple[str, int], ...] = BUDGETS
     is_coarse: bool = True
     loses_metadata: bool = False
+    network: str = "ordered"
+
+    @property
+    def all_budgets(self) -> tuple[tuple[str, int], ...]:
+        """`budgets`, and what the network does besides."""
+        given = dict(self.budgets)
+        return (*self.budgets, *[(fault, budget) for fault, budget in NETWORKS[self.network] if fault not in given])
 
     def check(self) -> None:
         """Raise RequestError where a setting is out of its range."""
@@ -71,6 +91,8 @@ class Scenario:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise RequestError(f"{name} of a scenario must be from {least} to {most}, not {value!r}")
+        if self.network not in NETWORKS:
+            raise RequestError(f"there is no network {self.network!r}; the networks are: {'; '.join(NETWORKS)}")
         check_fault_names(tuple([fault for fault, _ in self.budgets]))
         for fault, budget in self.budgets:
             if isinstance(budget, bool) or not isinstance(budget, int) or not 0 <= budget <= 100:
@@ -81,7 +103,7 @@ class Scenario:
         keeping their proportions."""
         rates = []
         for fault in FAULTS:
-            budget = dict(self.budgets).get(fault, 0)
+            budget = dict(self.all_budgets).get(fault, 0)
             if budget:
                 rates.append((fault, FaultRate(min(200_000, DEFAULT_RATES[fault].per_million * 15 * scale), budget)))
         return FaultPlan(tuple(rates))

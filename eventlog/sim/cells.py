@@ -13,6 +13,11 @@ Numbers that no rule reads are made alike first (`tidy`): how far a connection h
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+from hashlib import blake2b
+from io import BytesIO
+from pickle import Pickler
 from typing import Any, Final
 
 from eventlog.broker import Broker
@@ -31,12 +36,20 @@ FAR_MS: Final = 1_000_000_000
 FARTHEST_MS: Final = 2**31 - 1
 MOST_LIVE: Final = 4_096
 MOST_FRESH: Final = 4_096
+PICKLE_PROTOCOL: Final = 5
+DEPTH_OF_PIECES: Final = 2
+"""Tuples so deep in a frozen machine differ little from one cell to the next."""
 
 DUPLICATE, TRUNCATION, FENCING, RESTART = "duplicate recognised", "truncation", "broker fenced", "restart"
 FAILOVER, SHRINK, EXPANSION = "new leader", "in-sync replicas shrunk", "in-sync replicas expanded"
 BROKER, DISK, CONTROLLER, PRODUCER, CONSUMER = "broker", "disk", "controller", "producer", "consumer"
 Result = tuple["Cell", tuple[Envelope, ...], str, tuple[str, ...]]
 """What follows, what is sent, what that breaks, and the marks of interesting things that happened."""
+
+
+def joined(digests: Sequence[int]) -> int:
+    """The digest of a sequence of digests."""
+    return int.from_bytes(blake2b(array("Q", digests).tobytes(), digest_size=8).digest())
 
 
 class Cell:
@@ -47,6 +60,7 @@ class Cell:
         "after",
         "broken",
         "cells",
+        "digest",
         "earliest_ms",
         "fenced",
         "frozen",
@@ -68,6 +82,8 @@ class Cell:
         self.wait(waits)
         self.after: dict[Any, Result] = {}
         self.broken = ""
+        # 64 bits of its content, worked out when somebody asks; 0: not yet.
+        self.digest = 0
         # A broker's replicas, a controller's partitions.
         self.seen: tuple[Any, ...] = ()
         # Of a controller: how many brokers are fenced.
@@ -213,6 +229,7 @@ class Cells:
 
     __slots__ = (
         "_broken",
+        "_digests",
         "_fresh",
         "_live",
         "_seen",
@@ -235,6 +252,7 @@ class Cells:
         self._fresh: dict[Cell, tuple[Any, MemoryStores | None]] = {}
         self._broken: dict[Any, str] = {}
         self._seen: dict[Any, Any] = {}
+        self._digests: dict[Any, int] = {}
         # Everything that is ever in a queue: by its number, its number by `id`, and by its type and value.
         self.items: list[Any] = []
         self.numbers: dict[int, int] = {}
@@ -263,6 +281,32 @@ class Cells:
     def the(self, item: Any) -> Any:
         """The one envelope (or other thing in a queue) that is kept of those equal to `item`."""
         return item if id(item) in self.numbers else self.items[self.number_of(item)]
+
+    def digest_of(self, value: Any) -> int:
+        """64 bits of a frozen value, the same in every process."""
+        known = self._digests.get(value)
+        if known is None:
+            written = BytesIO()
+            pickler = Pickler(written, PICKLE_PROTOCOL)
+            pickler.fast = True  # nothing is written as "the same as before": equal values are written alike
+            pickler.dump(value)
+            known = self._digests[value] = int.from_bytes(blake2b(written.getbuffer(), digest_size=8).digest())
+        return known
+
+    def digest(self, cell: Cell) -> int:
+        """The digest of a cell, put together from those of its pieces: there are few of them, and many cells."""
+        found = [self.digest_of((cell.kind, cell.name))]
+        self._add_digests(cell.frozen, DEPTH_OF_PIECES, found)
+        cell.digest = joined(found)
+        return cell.digest
+
+    def _add_digests(self, frozen: Any, depth: int, found: list[int]) -> None:
+        found.append(len(frozen))
+        for piece in frozen:
+            if depth and piece.__class__ is tuple:
+                self._add_digests(piece, depth - 1, found)
+            else:
+                found.append(self.digest_of(piece))
 
     # --- cells ----------------------------------------------------------------------------------------------------
 

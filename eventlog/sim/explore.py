@@ -22,7 +22,7 @@ from typing import Any, Final
 from eventlog.broker import Broker
 from eventlog.errors import RequestError
 from eventlog.messages import Machine
-from eventlog.sim.cells import DISK, Cells
+from eventlog.sim.cells import DISK, Cells, joined
 from eventlog.sim.explored_world import ExploredWorld, Wires
 from eventlog.sim.glance import Outcomes, broken_state
 from eventlog.sim.network import Links
@@ -84,9 +84,14 @@ class WorldSpace:
         self._rests: dict[Any, Rest] = {}
         self._broken: dict[Any, str] = {}
         self.at_rest: dict[State, None] = {}
+        # By `id` of what is kept: a part of a state's digest.
+        self._digests: dict[int, int] = {}
         # What is broken where.
         self.sentences: dict[State, str] = {}
         self.events = 0
+        # What happened on the way to the successors that were asked for last: a bit for each of `mark_names`.
+        self.noted = 0
+        self.mark_names: list[str] = []
         self._put_in(world, tuple([budget for _, budget in budgets]))
         self.root = self._run()
         self.asked_before = self.world.questions
@@ -197,6 +202,7 @@ class WorldSpace:
 
     def successors(self, state: State, may_deviate: bool) -> list[State | None]:
         """The benign successor (None: at rest), then one for each deviation."""
+        self.noted = 0
         if state in self.at_rest:
             return [None]
         found: list[State | None] = [self._after(state, None)]
@@ -236,10 +242,9 @@ class WorldSpace:
             if world.broken or is_at_rest or not world.go_on():
                 break
         self.events += events
-        marks = world.marks
-        for mark in world.noted:
-            marks[mark] = marks.get(mark, 0) + 1
-        world.noted.clear()
+        if world.noted:
+            self._note(world.noted)
+            world.noted = []
         if not world.broken and is_at_rest and len(world.outcomes) < len(self.sends):
             world.broken = "H13: at rest, and some sends have no end"
         state = self._save()
@@ -248,6 +253,13 @@ class WorldSpace:
         if world.broken:
             self.sentences.setdefault(state, world.broken)
         return state
+
+    def _note(self, marks: list[str]) -> None:
+        names = self.mark_names
+        for mark in marks:
+            if mark not in names:
+                names.append(mark)
+            self.noted |= 1 << names.index(mark)
 
     def _is_at_rest(self) -> bool:
         world = self.world
@@ -271,6 +283,37 @@ class WorldSpace:
         """The promise that was broken on the way to this state, or ""."""
         sentence = self.sentences.get(state)
         return "" if sentence is None else sentence.partition(":")[0]
+
+    def digest(self, state: State) -> int:
+        """64 bits of what is in it, the same in every process."""
+        *cells, queue, network, rest = state
+        digests = self._digests
+        known = digests.get(id(queue))
+        if known is None:
+            known = digests[id(queue)] = joined(
+                [part for at_ms, _, item in queue.entries for part in (at_ms, self.cells.digest_of(item))]
+            )
+        parts = [cell.digest or self.cells.digest(cell) for cell in cells]
+        parts.append(known)
+        for kept in (network, rest):
+            known = digests.get(id(kept))
+            if known is None:
+                known = digests[id(kept)] = (
+                    self._digest_of_wires(kept) if kept is network else self._digest_of_rest(kept)
+                )
+            parts.append(known)
+        return joined(parts)
+
+    def _digest_of_wires(self, network: Any) -> int:
+        found = []
+        for wire in network.wires.values():
+            if not wire.digest:
+                wire.digest = self.cells.digest_of((wire.connection, wire.state.freeze(START_MS)))
+            found.append(wire.digest)
+        return joined(sorted(found))
+
+    def _digest_of_rest(self, rest: Rest) -> int:
+        return self.cells.digest_of((tuple(rest.budgets.values()), rest.outcomes, tuple(rest.heard.items()), rest.held))
 
     # --- telling a path -------------------------------------------------------------------------------------------
 

@@ -38,12 +38,14 @@ class Wire:
     """One connection's state, kept once. `state` is never changed: whoever wants to takes a copy. `named`: what the
     world calls the delivery of an envelope here, by its number; None where nobody is asked about it."""
 
-    __slots__ = ("connection", "named", "number", "state")
+    __slots__ = ("connection", "digest", "named", "number", "state")
 
     def __init__(self, number: int, connection: Connection, state: ConnectionState) -> None:
         self.number = number
         self.connection = connection
         self.state = state
+        # 64 bits of its content, worked out when somebody asks; 0: not yet.
+        self.digest = 0
         self.named: dict[int, Named | None] = {}
 
 
@@ -151,7 +153,6 @@ class ExploredWorld(World):
         "is_held",
         "is_seen",
         "loses_metadata",
-        "marks",
         "network",
         "noted",
         "outcomes",
@@ -170,7 +171,6 @@ class ExploredWorld(World):
     is_held: bool
     is_seen: bool
     loses_metadata: bool
-    marks: dict[str, int]
     network: Network
     noted: list[str]
     outcomes: Outcomes
@@ -196,7 +196,6 @@ class ExploredWorld(World):
         explored.budgets = dict.fromkeys(faults, 0)
         explored.is_held = explored.is_seen = explored.loses_metadata = False
         explored.questions = 0
-        explored.marks = {}
         explored.noted = []
         explored.chosen = None
         explored.outcomes = ()

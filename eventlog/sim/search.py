@@ -70,6 +70,18 @@ class Progress(NamedTuple):
     entered: int
 
 
+class Part(NamedTuple):
+    """A share of a search: of what `level` begins with, the piece `number`, from 0, of so many `pieces`."""
+
+    level: int
+    number: int
+    pieces: int
+
+    def of(self, size: int) -> slice:
+        """Where the share stands in something of this size."""
+        return slice(size * self.number // self.pieces, size * (self.number + 1) // self.pieces)
+
+
 class Found(NamedTuple):
     """How often something was met, and its first way: the level, which beginning, and which successor at each step."""
 
@@ -152,9 +164,11 @@ def search(
     stop_at_first: bool = True,
     max_memory_bytes: int | None = None,
     memory: Callable[[], int] | None = None,
+    part: Part | None = None,
 ) -> Searched:
     """Visits all states, or those within `max_deviations`. `clock`: seconds; `memory`: bytes in use. Not
-    `stop_at_first`: broken states are counted, and nothing follows them. An interrupt gives what was seen until then."""
+    `stop_at_first`: broken states are counted, and nothing follows them. An interrupt gives what was seen until then.
+    `part`: only this share of what a level begins with (see `slices`)."""
     if max_deviations is not None and max_deviations < 0:
         raise RequestError(f"max_deviations must be 0 or more, or None, not {max_deviations}")
     if max_states < 1:
@@ -259,7 +273,13 @@ def search(
                         break
                     state = benign
             complete = level
+            if part is not None and level + 1 == part.level:
+                share = part.of(len(following))
+                following, following_numbers = following[share], following_numbers[share]
+                following_depths = following_depths[share]
             frontier, frontier_numbers, frontier_depths = following, following_numbers, following_depths
+        if max_deviations is not None:
+            complete = max_deviations  # nobody may deviate any more, so often as it may be
     except _Stop as stop:
         stopped_by = str(stop)
     except KeyboardInterrupt:

@@ -81,6 +81,35 @@ def test_a_search_that_was_stopped_says_how_far_it_came() -> None:
     assert "within 1 deviations (of 3: stopped by states)" in found.report()
 
 
+def test_a_search_that_has_too_little_memory_says_how_far_it_came() -> None:
+    found = explore("P2", 3, max_memory_bytes=1)
+    assert isinstance(found, Proof)
+    assert (found.complete, found.searched.stopped_by, found.held) == (-1, "memory", False)
+    assert "stopped by memory" in found.report()
+
+
+def test_what_nobody_can_deviate_from_any_more_is_proven_for_any_number_of_deviations() -> None:
+    found = explore("one broker", 5)
+    assert isinstance(found, Proof)
+    assert (found.complete, found.held, len(found.searched.levels)) == (5, True, 4)
+
+
+@pytest.mark.parametrize("network", ["ordered, duplicating", "unordered"])
+def test_the_idempotent_writer_stands_a_network_that_doubles_or_one_that_disorders(network: str) -> None:
+    found = explore(find_scenario("P2", network=network), 2)
+    assert isinstance(found, Proof)
+    assert found.held
+    assert found.searched.states > 1_800
+
+
+def test_a_network_that_does_both_breaks_it_by_two_deviations() -> None:
+    """A copy of what was refused out of order arrives when its turn has come, and its writer has begun a new epoch."""
+    found = explore(find_scenario("P2", network="unordered, duplicating"), 2)
+    assert isinstance(found, Counterexample)
+    assert found.promise == "H2"
+    assert [deviation.fault for deviation in found.deviations] == ["request_reordered", "request_duplicated"]
+
+
 @pytest.mark.parametrize("is_coarse", [True, False])
 @pytest.mark.parametrize("name", ["P2", "P3"])
 def test_a_path_of_the_search_is_a_run_of_the_world(name: str, is_coarse: bool) -> None:
@@ -144,6 +173,7 @@ def test_a_scenario_comes_back_from_its_literal() -> None:
         ("P9", {}, "no scenario 'P9'; the scenarios are: P3, P2, one broker"),
         ("P2", {"brocken": 1}, "no setting 'brocken'"),
         ("P2", {"brokers": 0}, "brokers of a scenario must be from 1 to 9, not 0"),
+        ("P2", {"network": "carrier pigeons"}, "there is no network 'carrier pigeons'; the networks are: ordered; "),
         ("P2", {"budgets": (("flood", 1),)}, "unknown fault 'flood'"),
         ("P2", {"budgets": (("crash", -1),)}, "the budget of crash must be from 0 to 100, not -1"),
     ],

@@ -1,7 +1,4 @@
-"""Floor 9: the command line. Bad input is one line on stderr and exit 2; nothing here shows a traceback for it.
-
-Exit codes: 0 every promise held; 1 the idempotent writer broke one; 2 a request that can't be right; 130 Ctrl-C.
-"""
+"""`eventlog run`, `check` and `replay`: a stream of events under faults, with both writers."""
 
 from __future__ import annotations
 
@@ -14,64 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eventlog.errors import InvariantViolation, RequestError
+from eventlog.cli.explore import replay_scenario
+from eventlog.errors import RequestError
 from eventlog.summary import Summary, brokers_memory, print_ending, print_many, print_one
 from eventlog.values import FAULTS, USUAL_FAULTS, check_fault_names
-from eventlog.values.version import __version__
-
-EPILOG = """examples:
-  eventlog run                                  842 real departures, all faults, plain against idempotent
-  eventlog run --seed 7 --story                 the same with other luck, and the first duplicate as a picture
-  eventlog run --runs 100                       a hundred seeds, summed up
-  eventlog run orders.jsonl --key customer --time created --faults reply_lost,crash
-  tail -n 500 app.log | eventlog run - --speed 10
-  eventlog run --export out                     histories, traces and both logs as files
-  eventlog check out/history-idempotent.jsonl   judge a history again
-  eventlog replay out/literal-plain.txt         the very same run, from its literal
-  eventlog explore P2 -k 2                      every run of a small world within two deviations
-"""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    try:
-        return int(arguments.command(arguments))
-    except RequestError as error:
-        print(f"eventlog: {error}", file=sys.stderr)
-        return 2
-    except InvariantViolation as error:
-        print(f"eventlog broke a promise of its own; please report this:\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("eventlog: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        print(f"eventlog: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _parser() -> argparse.ArgumentParser:
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(
-        prog="eventlog",
-        description="An in-process event-log broker with Kafka's idempotent writer, under faults, judged.",
-        epilog=EPILOG,
-        formatter_class=layout,
-    )
-    parser.add_argument("--version", action="version", version=f"eventlog {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands, layout)
+def add_check(commands: Any) -> None:
+    """`eventlog check`."""
     check = commands.add_parser("check", help="judge a history file", description="Judge a history (JSON lines).")
     check.add_argument("history", help="a file written by run --export, or - for standard input")
     check.set_defaults(command=_check)
+
+
+def add_replay(commands: Any) -> None:
+    """`eventlog replay`."""
     replay = commands.add_parser(
         "replay", help="repeat one run from its literal", description="Repeat one run exactly, and judge it."
     )
@@ -80,40 +34,17 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
     replay.add_argument("--export", metavar="DIR", type=Path, help="write history, trace and log there")
     replay.set_defaults(command=_replay)
-    _add_explore(commands)
-    return parser
 
 
-def _add_explore(commands: Any) -> None:
-    explore = commands.add_parser(
-        "explore",
-        help="all runs within k deviations: a proof or a counterexample",
-        description="Search all runs of a small world within k deviations, in their order.",
-    )
-    explore.add_argument("scenario", nargs="?", default="P2", help="P3, P2 or 'one broker' (default: P2)")
-    explore.add_argument("-k", "--deviations", type=int, default=2, metavar="K", help="how many at most (default: 2)")
-    explore.add_argument("--brokers", type=int, help="how many (default: the scenario's)")
-    explore.add_argument("--batches", type=int, help="how many are on their way (default: 2)")
-    explore.add_argument("--cold", action="store_true", help="a producer of which the partition knows nothing")
-    explore.add_argument("--fine", action="store_true", help="every message is a step of its own")
-    explore.add_argument(
-        "--snapshot-batches", type=int, choices=(1, 5), help="what a restarted broker remembers; Kafka: 1 (default: 5)"
-    )
-    explore.add_argument("--first-sequence", choices=("any", "zero"), help="of an unknown producer (default: any)")
-    explore.add_argument("--client", choices=("java", "librdkafka"), help="whose conduct (default: java)")
-    explore.add_argument("--states", type=int, default=5_000_000, metavar="N", help="stop after so many")
-    explore.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
-    explore.set_defaults(command=_explore)
-
-
-def _add_run(commands: Any, layout: Any) -> None:
+def add_run(commands: Any, layout: Any, examples: str) -> None:
+    """`eventlog run`; `examples` go under its help."""
     faults = "\n".join([f"  {kind.name:<20} {kind.what}" for kind in FAULTS.values()])
     run = commands.add_parser(
         "run",
         help="write a stream of events with both writers under the same faults",
         description="Write a stream of events through a replicated log while acknowledgements are lost and leaders die:\n"
         "once with a plain writer, once with an idempotent one, under the same faults; then count.",
-        epilog=f"faults:\n{faults}\n\n{EPILOG}",
+        epilog=f"faults:\n{faults}\n\n{examples}",
         formatter_class=layout,
     )
     run.add_argument(
@@ -385,48 +316,6 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if verdict.held else 1
 
 
-def _explore(arguments: argparse.Namespace) -> int:
-    from eventlog.exploring import Proof, explore
-    from eventlog.scenarios import find_scenario
-
-    given = {
-        "brokers": arguments.brokers,
-        "batches": arguments.batches,
-        "is_warm": False if arguments.cold else None,
-        "is_coarse": False if arguments.fine else None,
-        "producer_snapshot_batches": arguments.snapshot_batches,
-        "unknown_producer_first_sequence": arguments.first_sequence,
-        "behaves_like": arguments.client,
-    }
-    scenario = find_scenario(arguments.scenario, **{name: value for name, value in given.items() if value is not None})
-
-    def advance(done: Any) -> None:
-        print(f"\r{done.states:,} states, {done.level} deviations", end="", file=sys.stderr, flush=True)
-
-    show = advance if sys.stderr.isatty() else None
-    found = explore(scenario, arguments.deviations, arguments.states, arguments.seconds, progress=show)
-    if show is not None:
-        print("\r\x1b[K", end="", file=sys.stderr)
-    print(found.report())
-    return 0 if isinstance(found, Proof) and found.held else 1
-
-
-def _replay_scenario(literal_scenario: dict[str, Any], deviations: Any) -> int:
-    from eventlog.scenarios import play, scenario_of
-
-    played = play(scenario_of(literal_scenario), deviations)
-    if played.unused:
-        print(
-            f"eventlog: {len(played.unused)} of {len(deviations)} deviations no longer apply, the first is "
-            f"{tuple(played.unused[0])}",
-            file=sys.stderr,
-        )
-        return 2
-    print(played.message if played.verdict is None else played.verdict.report())
-    print(played.stage.cluster.story(start=played.stage.first_event))
-    return 1 if played.promise else 0
-
-
 def _replay(arguments: argparse.Namespace) -> int:
     from eventlog.run import SAMPLE, job_of, run
     from eventlog.sim.choices import Replay
@@ -437,7 +326,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         text = b"\n".join(_file_lines(text)).decode("utf-8", "backslashreplace")
     scenario, deviations = read_literal(text)
     if "scenario" in scenario:
-        return _replay_scenario(scenario, deviations)
+        return replay_scenario(scenario, deviations)
     job, writer = job_of(scenario)
     path = arguments.file if arguments.file is not None else (None if job.source == SAMPLE else job.source)
     if path == "-":
@@ -465,7 +354,3 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.export is not None:
         _export(arguments.export, [outcome])
     return 0 if outcome.verdict.held else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

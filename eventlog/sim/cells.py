@@ -13,20 +13,16 @@ Numbers that no rule reads are made alike first (`tidy`): how far a connection h
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
-from hashlib import blake2b
-from io import BytesIO
-from pickle import Pickler
 from typing import Any, Final
 
 from eventlog.broker import Broker
 from eventlog.client import ConsumerEngine, ProducerEngine
 from eventlog.controller import Controller
 from eventlog.errors import ErrorCode
-from eventlog.messages import NO_CONNECTION, Envelope, Frozen, Machine, Timer
+from eventlog.messages import NO_CONNECTION, Envelope, Machine, Timer
 from eventlog.messages.broker_api import FetchReply, ProduceReply, ProduceRequest
 from eventlog.sim.glance import Seen, broken_answer, broken_broker, broken_step, see
+from eventlog.sim.pieces import Pieces, digest_of, joined
 from eventlog.sim.state import FOREVER_MS, START_MS
 from eventlog.storage import MemoryStores
 from eventlog.values import BrokerSettings
@@ -36,20 +32,20 @@ FAR_MS: Final = 1_000_000_000
 FARTHEST_MS: Final = 2**31 - 1
 MOST_LIVE: Final = 4_096
 MOST_FRESH: Final = 4_096
-PICKLE_PROTOCOL: Final = 5
-DEPTH_OF_PIECES: Final = 2
-"""Tuples so deep in a frozen machine differ little from one cell to the next."""
+REPLICAS_AT: Final = 4
+"""Where a frozen broker has its replicas."""
+OF_A_REPLICA: Final = 4
+OF_A_DISK: Final = 2
+OF_A_BROKER: Final = 11
+"""So many fields each has when frozen; a broker's are those of its disk too, and not its replicas."""
 
 DUPLICATE, TRUNCATION, FENCING, RESTART = "duplicate recognised", "truncation", "broker fenced", "restart"
 FAILOVER, SHRINK, EXPANSION = "new leader", "in-sync replicas shrunk", "in-sync replicas expanded"
 BROKER, DISK, CONTROLLER, PRODUCER, CONSUMER = "broker", "disk", "controller", "producer", "consumer"
+KINDS: Final = {Broker: BROKER, Controller: CONTROLLER, ProducerEngine: PRODUCER, ConsumerEngine: CONSUMER}
+NO_WAITS: Final[dict[str, int]] = {}
 Result = tuple["Cell", tuple[Envelope, ...], str, tuple[str, ...]]
 """What follows, what is sent, what that breaks, and the marks of interesting things that happened."""
-
-
-def joined(digests: Sequence[int]) -> int:
-    """The digest of a sequence of digests."""
-    return int.from_bytes(blake2b(array("Q", digests).tobytes(), digest_size=8).digest())
 
 
 class Cell:
@@ -57,7 +53,7 @@ class Cell:
     breaks by itself, or ""."""
 
     __slots__ = (
-        "after",
+        "_after",
         "broken",
         "cells",
         "digest",
@@ -72,15 +68,17 @@ class Cell:
         "waits",
     )
 
-    def __init__(self, cells: Cells, number: int, kind: str, name: str, frozen: Frozen, waits: dict[str, int]) -> None:
+    def __init__(self, cells: Cells, number: int, kind: str, name: str, frozen: tuple[int, ...]) -> None:
         self.cells = cells
         self.number = number
         self.kind = kind
         self.name = name
+        # The numbers of its pieces.
         self.frozen = frozen
         # By timer, Unix milliseconds in a world where it is `START_MS`; those that are far away left out.
-        self.wait(waits)
-        self.after: dict[Any, Result] = {}
+        self.waits: dict[str, int] = NO_WAITS
+        self.earliest_ms = FOREVER_MS
+        self._after: dict[Any, Result] | None = None
         self.broken = ""
         # 64 bits of its content, worked out when somebody asks; 0: not yet.
         self.digest = 0
@@ -91,10 +89,12 @@ class Cell:
         # Nothing in it goes by the clock.
         self.is_timeless = False
 
-    def wait(self, waits: dict[str, int]) -> None:
-        """Take `waits` for what it waits for."""
-        self.waits = waits
-        self.earliest_ms = min(waits.values(), default=FOREVER_MS)
+    @property
+    def after(self) -> dict[Any, Result]:
+        """What followed when it was asked, by what it was asked. Most are never asked."""
+        if self._after is None:
+            self._after = {}
+        return self._after
 
     def deadlines(self) -> dict[str, int]:
         """To be looked at only."""
@@ -228,17 +228,18 @@ class Cells:
     """All cells of one search, and the envelopes that go between them, each kept once."""
 
     __slots__ = (
-        "_broken",
-        "_digests",
         "_fresh",
         "_live",
+        "_looked",
         "_seen",
         "_table",
+        "_waits",
         "broker_settings",
         "hits",
         "items",
         "misses",
         "numbers",
+        "pieces",
         "seed",
         "values",
     )
@@ -246,13 +247,14 @@ class Cells:
     def __init__(self, broker_settings: BrokerSettings, seed: int) -> None:
         self.broker_settings = broker_settings
         self.seed = seed
+        self.pieces = Pieces()
         self._table: dict[Any, Cell] = {}
+        self._waits: dict[Any, dict[str, int]] = {}
         self._live: dict[Cell, Any] = {}
         # Machines as they came out of a step, with their stores: most cells are asked something soon after they are made.
         self._fresh: dict[Cell, tuple[Any, MemoryStores | None]] = {}
-        self._broken: dict[Any, str] = {}
+        self._looked: dict[Any, tuple[str, tuple[Seen, ...]]] = {}
         self._seen: dict[Any, Any] = {}
-        self._digests: dict[Any, int] = {}
         # Everything that is ever in a queue: by its number, its number by `id`, and by its type and value.
         self.items: list[Any] = []
         self.numbers: dict[int, int] = {}
@@ -282,53 +284,37 @@ class Cells:
         """The one envelope (or other thing in a queue) that is kept of those equal to `item`."""
         return item if id(item) in self.numbers else self.items[self.number_of(item)]
 
-    def digest_of(self, value: Any) -> int:
-        """64 bits of a frozen value, the same in every process."""
-        known = self._digests.get(value)
-        if known is None:
-            written = BytesIO()
-            pickler = Pickler(written, PICKLE_PROTOCOL)
-            pickler.fast = True  # nothing is written as "the same as before": equal values are written alike
-            pickler.dump(value)
-            known = self._digests[value] = int.from_bytes(blake2b(written.getbuffer(), digest_size=8).digest())
-        return known
-
     def digest(self, cell: Cell) -> int:
-        """The digest of a cell, put together from those of its pieces: there are few of them, and many cells."""
-        found = [self.digest_of((cell.kind, cell.name))]
-        self._add_digests(cell.frozen, DEPTH_OF_PIECES, found)
-        cell.digest = joined(found)
+        """64 bits of a cell's content."""
+        if not cell.digest:
+            cell.digest = joined((digest_of((cell.kind, cell.name)), self.pieces.digest(cell.frozen)))
         return cell.digest
-
-    def _add_digests(self, frozen: Any, depth: int, found: list[int]) -> None:
-        found.append(len(frozen))
-        for piece in frozen:
-            if depth and piece.__class__ is tuple:
-                self._add_digests(piece, depth - 1, found)
-            else:
-                found.append(self.digest_of(piece))
 
     # --- cells ----------------------------------------------------------------------------------------------------
 
     def cell_of(self, machine: Machine, stores: MemoryStores | None = None) -> Cell:
         """The cell of a machine as it stands, at `START_MS`."""
         tidy(machine)
+        frozen = machine.freeze(START_MS)
+        pieces = self.pieces
         if isinstance(machine, Broker):
             assert stores is not None
-            kind, frozen = BROKER, (machine.freeze(START_MS), stores.freeze())
-        elif isinstance(machine, Controller):
-            kind, frozen = CONTROLLER, machine.freeze(START_MS)
+            numbers = pieces.numbers_of(BROKER, frozen[:REPLICAS_AT] + frozen[REPLICAS_AT + 1 :] + stores.freeze())
+            for replica in frozen[REPLICAS_AT]:
+                numbers += pieces.numbers_of("replica", replica)
         else:
-            kind = PRODUCER if isinstance(machine, ProducerEngine) else CONSUMER
-            frozen = machine.freeze(START_MS)
-        new = Cell(self, len(self._table), kind, machine.name, frozen, {})
-        cell = self._table.setdefault((kind, frozen), new)
+            numbers = pieces.numbers_of(KINDS[type(machine)], frozen)
+        new = Cell(self, len(self._table), KINDS[type(machine)], machine.name, tuple(numbers))
+        cell = self._table.setdefault(new.frozen, new)
         if cell is new:
             far_ms = START_MS + FAR_MS
-            cell.wait({timer: at_ms for timer, at_ms in machine.deadlines().items() if at_ms <= far_ms})
+            waits = [wait for wait in machine.deadlines().items() if wait[1] <= far_ms]
+            if waits:
+                cell.waits = self._waits.setdefault(tuple(waits), dict(waits))
+                cell.earliest_ms = min(cell.waits.values())
             cell.is_timeless = not cell.waits and is_timeless(machine)
             if isinstance(machine, Broker):
-                cell.broken, cell.seen = self._look(machine, frozen)
+                cell.broken, cell.seen = self._look(machine, cell.frozen)
             elif isinstance(machine, Controller):
                 seen = tuple(machine.image.partitions.values())
                 cell.seen = self._seen.setdefault(seen, seen)
@@ -338,18 +324,23 @@ class Cells:
             self._fresh[cell] = (machine, stores)
         return cell
 
-    def _look(self, broker: Broker, frozen: Frozen) -> tuple[str, tuple[Seen, ...]]:
+    def _look(self, broker: Broker, numbers: tuple[int, ...]) -> tuple[str, tuple[Seen, ...]]:
         # Most of a broker's states differ in anything but their logs.
-        key = (frozen[1], tuple([replica[1] for replica in frozen[0][4]]))
-        broken = self._broken.get(key)
-        if broken is None:
-            broken = self._broken[key] = broken_broker(broker)
-        seen = see(broker)
-        return (broken, self._seen.setdefault(seen, seen))
+        leads = [
+            -1 if replica.leadership is None else replica.leadership.leader_epoch
+            for replica in broker.replicas.values()
+        ]
+        partitions, logs = numbers[OF_A_BROKER::OF_A_REPLICA], numbers[OF_A_BROKER + 1 :: OF_A_REPLICA]
+        key = (numbers[OF_A_BROKER - OF_A_DISK : OF_A_BROKER], partitions, logs, *leads)
+        looked = self._looked.get(key)
+        if looked is None:
+            seen = see(broker)
+            looked = self._looked[key] = (broken_broker(broker), self._seen.setdefault(seen, seen))
+        return looked
 
     def _disk(self, name: str, incarnation: int, stores: MemoryStores) -> Cell:
-        frozen = (name, incarnation, stores.freeze())
-        return self._table.setdefault((DISK, frozen), Cell(self, len(self._table), DISK, name, frozen, {}))
+        numbers = tuple(self.pieces.numbers_of(DISK, (name, incarnation, *stores.freeze())))
+        return self._table.setdefault(numbers, Cell(self, len(self._table), DISK, name, numbers))
 
     def live(self, cell: Cell) -> Any:
         """The machine of a cell (its stores, when it is down), shared: to be looked at only."""
@@ -365,15 +356,21 @@ class Cells:
         return self._fresh.pop(cell, None) or self._thaw(cell)
 
     def _thaw(self, cell: Cell, now_ms: int = START_MS) -> tuple[Any, MemoryStores | None]:
-        kind, frozen = cell.kind, cell.frozen
-        if kind == BROKER:
-            stores = MemoryStores.thaw(frozen[1])
-            return Broker.thaw(frozen[0], now_ms, self.broker_settings, stores), stores
-        if kind == DISK:
-            return MemoryStores.thaw(frozen[2]), None
-        if kind == CONTROLLER:
+        values = self.pieces.values
+        frozen = tuple([values[number] for number in cell.frozen])
+        kind = cell.kind
+        if kind is BROKER:
+            stores = MemoryStores.thaw(frozen[OF_A_BROKER - OF_A_DISK : OF_A_BROKER])
+            replicas = tuple(
+                [frozen[start : start + OF_A_REPLICA] for start in range(OF_A_BROKER, len(frozen), OF_A_REPLICA)]
+            )
+            own = (*frozen[:REPLICAS_AT], replicas, *frozen[REPLICAS_AT : OF_A_BROKER - OF_A_DISK])
+            return Broker.thaw(own, now_ms, self.broker_settings, stores), stores
+        if kind is DISK:
+            return MemoryStores.thaw(frozen[-OF_A_DISK:]), None
+        if kind is CONTROLLER:
             return Controller.thaw(frozen, now_ms, self.broker_settings, self.seed), None
-        return (ProducerEngine if kind == PRODUCER else ConsumerEngine).thaw(frozen, now_ms), None
+        return (ProducerEngine if kind is PRODUCER else ConsumerEngine).thaw(frozen, now_ms), None
 
     # --- what follows ---------------------------------------------------------------------------------------------
 
@@ -462,7 +459,7 @@ class Cells:
         """A broker's process over a disk, not yet started."""
         result = disk.after.get("begin")
         if result is None:
-            stores = MemoryStores.thaw(disk.frozen[2])
-            broker = Broker(broker_id, disk.frozen[1], self.broker_settings, stores)
+            stores = self._thaw(disk)[0]
+            broker = Broker(broker_id, self.pieces.values[disk.frozen[1]], self.broker_settings, stores)
             result = disk.after["begin"] = (self.cell_of(broker, stores), (), "", ())
         return result[0]

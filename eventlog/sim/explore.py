@@ -22,11 +22,13 @@ from typing import Any, Final
 from eventlog.broker import Broker
 from eventlog.errors import RequestError
 from eventlog.messages import Machine
-from eventlog.sim.cells import DISK, Cells, joined
-from eventlog.sim.explored_world import ExploredWorld, Wires
+from eventlog.sim.cells import DISK, Cells
+from eventlog.sim.explored_world import ExploredWorld
 from eventlog.sim.glance import Outcomes, broken_state
 from eventlog.sim.network import Links
+from eventlog.sim.pieces import digest_of, joined
 from eventlog.sim.state import START_MS
+from eventlog.sim.wires import Network, Wires
 from eventlog.sim.world import World
 
 State = tuple[Any, ...]
@@ -287,33 +289,24 @@ class WorldSpace:
     def digest(self, state: State) -> int:
         """64 bits of what is in it, the same in every process."""
         *cells, queue, network, rest = state
-        digests = self._digests
-        known = digests.get(id(queue))
+        cell_digest = self.cells.digest
+        return joined([*[cell_digest(cell) for cell in cells], *map(self._digest_of_part, (queue, network, rest))])
+
+    def _digest_of_part(self, part: Any) -> int:
+        """Of a queue, a network, a rest, or an item of a queue: all are kept, so they are known by their `id`."""
+        known = self._digests.get(id(part))
         if known is None:
-            known = digests[id(queue)] = joined(
-                [part for at_ms, _, item in queue.entries for part in (at_ms, self.cells.digest_of(item))]
-            )
-        parts = [cell.digest or self.cells.digest(cell) for cell in cells]
-        parts.append(known)
-        for kept in (network, rest):
-            known = digests.get(id(kept))
-            if known is None:
-                known = digests[id(kept)] = (
-                    self._digest_of_wires(kept) if kept is network else self._digest_of_rest(kept)
-                )
-            parts.append(known)
-        return joined(parts)
-
-    def _digest_of_wires(self, network: Any) -> int:
-        found = []
-        for wire in network.wires.values():
-            if not wire.digest:
-                wire.digest = self.cells.digest_of((wire.connection, wire.state.freeze(START_MS)))
-            found.append(wire.digest)
-        return joined(sorted(found))
-
-    def _digest_of_rest(self, rest: Rest) -> int:
-        return self.cells.digest_of((tuple(rest.budgets.values()), rest.outcomes, tuple(rest.heard.items()), rest.held))
+            if part.__class__ is Queue:
+                known = joined([one for at_ms, _, item in part.entries for one in (at_ms, self._digest_of_part(item))])
+            elif part.__class__ is Network:
+                known = joined(sorted([_digest_of_wire(wire) for wire in part.wires.values()]))
+            elif part.__class__ is Rest:
+                heard = tuple(part.heard.items())
+                known = digest_of((tuple(part.budgets.values()), part.outcomes, heard, part.held))
+            else:
+                known = digest_of(part)
+            self._digests[id(part)] = known
+        return known
 
     # --- telling a path -------------------------------------------------------------------------------------------
 
@@ -331,6 +324,13 @@ class WorldSpace:
             state = self._after(state, offer)
             asked += world.questions
         return chosen
+
+
+def _digest_of_wire(wire: Any) -> int:
+    if not wire.digest:
+        wire.digest = digest_of((wire.connection, wire.state.freeze(START_MS)))
+    found: int = wire.digest
+    return found
 
 
 def _moved(machine: Machine, world: World) -> tuple[Any, Any]:

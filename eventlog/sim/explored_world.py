@@ -20,11 +20,13 @@ from eventlog.messages.user_api import SendRefused, SendsResolved
 from eventlog.sim.cells import RESTART, Cell, Cells, Result
 from eventlog.sim.faults import Deviation
 from eventlog.sim.glance import Outcomes
+from eventlog.sim.moves import Moved, grown
 from eventlog.sim.names import Named, name_of_reply, name_of_request
 from eventlog.sim.network import ConnectionState
 from eventlog.sim.state import FIRST, FOREVER_MS, PROMPT, START_MS, FaultEnd, Handover
 from eventlog.sim.striking import strike_delivery
 from eventlog.sim.targets import Offer
+from eventlog.sim.wires import Network, Wire, Wires
 from eventlog.sim.world import World
 from eventlog.values import FAULTS, TopicPartition
 
@@ -32,109 +34,6 @@ NONE: Final = ErrorCode.NONE
 PRODUCE: Final = (ProduceRequest, ProduceReply)
 LOSSES: Final = ("request_lost", "reply_lost")
 FAILED: Final = -2
-
-
-class Wire:
-    """One connection's state, kept once. `state` is never changed: whoever wants to takes a copy. `named`: what the
-    world calls the delivery of an envelope here, by its number; None where nobody is asked about it."""
-
-    __slots__ = ("connection", "digest", "named", "number", "state")
-
-    def __init__(self, number: int, connection: Connection, state: ConnectionState) -> None:
-        self.number = number
-        self.connection = connection
-        self.state = state
-        # 64 bits of its content, worked out when somebody asks; 0: not yet.
-        self.digest = 0
-        self.named: dict[int, Named | None] = {}
-
-
-class Network:
-    """All connections, kept once. `after`: the networks that follow when some of them change."""
-
-    __slots__ = ("after", "wires")
-
-    def __init__(self, wires: dict[Connection, Wire]) -> None:
-        self.wires = wires
-        self.after: dict[Any, Network] = {}
-
-
-class Wires:
-    """The dictionary that `World.connections` is, over wires that are copied when somebody touches them. `changed` has
-    the copies; None stands for a connection that is gone. What is looked at is noted in `touched`, as it was then."""
-
-    __slots__ = ("changed", "touched", "wires")
-
-    def __init__(self, wires: dict[Connection, Wire], touched: dict[Any, Any]) -> None:
-        self.wires = wires
-        self.changed: dict[Connection, ConnectionState | None] = {}
-        self.touched = touched
-
-    def get(self, connection: Connection) -> ConnectionState | None:
-        changed = self.changed
-        if connection in changed:
-            return changed[connection]
-        wire = self.wires.get(connection)
-        self.touched[connection] = wire
-        if wire is None:
-            return None
-        state = changed[connection] = wire.state.copy()
-        return state
-
-    def __getitem__(self, connection: Connection) -> ConnectionState:
-        state = self.get(connection)
-        if state is None:
-            raise KeyError(connection)
-        return state
-
-    def __setitem__(self, connection: Connection, state: ConnectionState) -> None:
-        self.get(connection)
-        self.changed[connection] = state
-
-    def __delitem__(self, connection: Connection) -> None:
-        if self.get(connection) is None:
-            raise KeyError(connection)
-        self.changed[connection] = None
-
-    def __contains__(self, connection: Connection) -> bool:
-        return self.get(connection) is not None
-
-    def pop(self, connection: Connection, default: Any = None) -> Any:
-        state = self.get(connection)
-        if state is None:
-            return default
-        self.changed[connection] = None
-        return state
-
-    def __iter__(self) -> Iterator[Connection]:
-        known = dict.fromkeys((*self.wires, *self.changed))
-        return iter([connection for connection in known if connection in self])
-
-
-class Moved:
-    """What one event changed, with all that arrived in the same step. `sent`: what is under way since, (how far ahead,
-    whether it comes first, item)."""
-
-    __slots__ = ("broken", "cells", "is_seen", "marks", "outcomes", "sent", "wires")
-
-    def __init__(
-        self,
-        cells: tuple[tuple[str, Cell | None], ...],
-        wires: tuple[tuple[Connection, Wire | None], ...],
-        sent: tuple[tuple[int, bool, Any], ...],
-        outcomes: Outcomes,
-        marks: tuple[str, ...],
-        broken: str,
-        is_seen: bool,
-    ) -> None:
-        self.cells = cells
-        self.wires = wires
-        self.sent = sent
-        self.outcomes = outcomes
-        self.marks = marks
-        self.broken = broken
-        # Something changed that promises are about.
-        self.is_seen = is_seen
 
 
 class ExploredWorld(World):
@@ -407,8 +306,12 @@ class ExploredWorld(World):
         machines, wires = self.machines, self.network.wires
         known = self._moves.get(key)
         while known.__class__ is tuple:
-            looked_at, follows = known
-            known = follows.get(machines[looked_at] if looked_at.__class__ is str else wires.get(looked_at))
+            looked_at = known[0]
+            found = machines[looked_at] if looked_at.__class__ is str else wires.get(looked_at)
+            if len(known) == 2:
+                known = known[1].get(found)
+            else:
+                known = known[2] if known[1] is found else None
         moved: Moved = known or self._remember(key, item, order)
         for name, cell in moved.cells:
             machines[name] = cell  # type: ignore[assignment]
@@ -447,13 +350,7 @@ class ExploredWorld(World):
         )
         self._queue, self.machines = queue, machines
         self.outcomes, self.noted, self.broken, self.is_seen = before
-        follows = self._moves
-        for looked_at, was in touched.items():
-            known = follows.get(key)
-            if known is None:
-                known = follows[key] = (looked_at, {})
-            follows, key = known[1], was
-        follows[key] = moved
+        self._moves[key] = grown(self._moves.get(key), list(touched.items()), 0, moved)
         return moved
 
     @property

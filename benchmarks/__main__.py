@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "checker": worlds.checker,
     "checking": checking.checking,
     "spec": searching.spec,
+    "explore": searching.explored,
 }
 HEAD = ("what", "measured", "ratio", "must reach", "reached")
 

@@ -46,6 +46,8 @@ SLICES: Final = 8
 """So many, whoever does them: what is found doesn't depend on how many there were to help."""
 LEVELS_OF_SLICES: Final = 2
 """A slice has so many levels of its own. What lies before them takes little time, and every slice goes through it."""
+ENOUGH_STATES: Final = 10_000
+"""With fewer, what the process has anyway would be counted as theirs."""
 MARKS: Final = ("duplicate recognised", "truncation", "broker fenced", "restart")
 """What a proof says of itself even where it never happened."""
 
@@ -87,7 +89,8 @@ class Proof:
             f"  at rest     {seen.finals:,}; {seen.cycles} benign runs without end",
             f"  seen        {'; '.join([f'{mark}: {times:,}' if times else f'{mark}: never' for mark, times in marks])}",
             f"  took        {self.seconds:.1f} s, {seen.transitions / max(self.seconds, 1e-9):,.0f} transitions and "
-            f"{self.events / max(self.seconds, 1e-9):,.0f} events a second, {self.bytes_a_state:,} bytes a state",
+            f"{self.events / max(self.seconds, 1e-9):,.0f} events a second"
+            + (f", {self.bytes_a_state:,} bytes a state" if seen.states >= ENOUGH_STATES else ""),
         ]
         if self.missing:
             lines.append(f"  missing     {', '.join(self.missing)}: this proof proves less than it seems to")
@@ -141,10 +144,15 @@ def told(deviation: Deviation) -> str:
 def _bounds(scenario: Scenario) -> str:
     budgets = ", ".join([f"{budget} {fault}" for fault, budget in scenario.all_budgets if budget])
     return (
-        f"{scenario.brokers} brokers, {scenario.batches} batches, a {'warm' if scenario.is_warm else 'cold'} producer; "
+        f"{_many(scenario.brokers, 'broker')}, {_many(scenario.batches, 'batch', 'es')} under way, a "
+        f"{'warm' if scenario.is_warm else 'cold'} producer; "
         f"{budgets or 'no faults'}; {'coarse' if scenario.is_coarse else 'fine'} steps; a restarted broker remembers "
-        f"{scenario.producer_snapshot_batches}"
+        f"{_many(scenario.producer_snapshot_batches, 'batch', 'es')}"
     )
+
+
+def _many(count: int, what: str, ending: str = "s") -> str:
+    return f"{count} {what}{ending if count != 1 else ''}"
 
 
 def explore(

@@ -53,8 +53,8 @@ class Scenario:
     """What is searched. `is_warm`: one batch stands acknowledged in the partition before the search begins; else the
     producer is new. `budgets`: (fault, how often at most). `is_coarse`: what is said to the controller and by it,
     metadata and requests for data arrive in the step that sends them; else every message is a step of its own.
-    `network`: one of `NETWORKS`. `loses_metadata`: a search loses not only what is written and its answers, but also questions for metadata and
-    producer ids."""
+    `network`: one of `NETWORKS`. `loses_metadata`: a search loses not only what is written and its answers, but also
+    questions for metadata and producer ids."""
 
     name: str
     brokers: int = 3

@@ -6,11 +6,17 @@ fit it, in a fixed order. None is the benign answer. A world without an answerer
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from eventlog.messages import Frozen
 from eventlog.sim.faults import Deviation, FaultPlan
 from eventlog.values import FAULTS, chance
+
+ANYBODY: Final = ""
+"""A deviation's target that the replay fills in: whomever the fault would strike there."""
+
+MOST_TARGETS: Final = 4
+"""So many of those that a fault could strike at one event are told apart."""
 
 
 class Options(Protocol):
@@ -90,10 +96,11 @@ class Replay:
         planned = self._planned.get((event, occurrence))
         if planned is None or planned.fault not in faults:
             return None
-        if options.find_target(planned.fault, event, occurrence, 0) is None:
+        target = options.find_target(planned.fault, event, occurrence, 0)
+        if target is None:
             return None
         self._used[planned] = None
-        return planned
+        return planned if planned.target != ANYBODY else planned._replace(target=target)
 
     @property
     def unused(self) -> tuple[Deviation, ...]:
@@ -101,6 +108,37 @@ class Replay:
 
     def freeze(self) -> Frozen:
         return ("Replay", self.deviations, tuple(self._used))
+
+
+class Watching:
+    """Answers as `inner` does, and lists what else could have happened since its last deviation: `offers`, each of the
+    `faults` that fits, on everybody it could strike, for as long as it usually lasts. `offered` counts all of the run."""
+
+    __slots__ = ("faults", "inner", "offered", "offers")
+
+    def __init__(self, inner: Answerer, faults: tuple[str, ...]) -> None:
+        self.inner = inner
+        self.faults = faults
+        self.offers: list[Deviation] = []
+        self.offered = 0
+
+    def answer(self, event: str, occurrence: int, faults: tuple[str, ...], options: Options) -> Deviation | None:
+        chosen = self.inner.answer(event, occurrence, faults, options)
+        if chosen is not None:
+            self.offers = []
+            return chosen
+        for fault in self.faults:
+            if fault in faults:
+                targets = [options.find_target(fault, event, occurrence, luck) for luck in range(MOST_TARGETS)]
+                duration_ms = FAULTS[fault].default_duration_ms
+                for target in dict.fromkeys(targets):
+                    if target is not None:
+                        self.offered += 1
+                        self.offers.append(Deviation(event, occurrence, fault, target, duration_ms))
+        return None
+
+    def freeze(self) -> Frozen:
+        return ("Watching", self.inner.freeze(), self.faults, tuple(self.offers), self.offered)
 
 
 class ByHand:
@@ -145,6 +183,13 @@ def thaw_answerer(frozen: Any) -> Answerer | None:
         by_hand = ByHand(thaw_answerer(inner))
         by_hand.wanted, by_hand.taken = list(wanted), list(taken)
         return by_hand
+    if frozen[0] == "Watching":
+        _, inner, faults, offers, offered = frozen
+        watched = thaw_answerer(inner)
+        assert watched is not None
+        watching = Watching(watched, faults)
+        watching.offers, watching.offered = list(offers), offered
+        return watching
     _, deviations, used = frozen
     replay = Replay(deviations)
     replay._used = dict.fromkeys(used)

@@ -144,6 +144,8 @@ def test_a_topic_is_made_before_anything_goes_wrong() -> None:
     def test(cluster: Cluster) -> None:
         for number in range(3):
             cluster.create_topic(f"topic-{number}")
+        assert cluster.deviations == ()
+        cluster.producer().send("topic-0", b"x").offset  # noqa: B018
 
     test()
 

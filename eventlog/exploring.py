@@ -48,6 +48,8 @@ LEVELS_OF_SLICES: Final = 2
 """A slice has so many levels of its own. What lies before them takes little time, and every slice goes through it."""
 ENOUGH_STATES: Final = 10_000
 """With fewer, what the process has anyway would be counted as theirs."""
+UNSEARCHED: Final = ("snapshot_lost", "snapshot_old", "snapshot_corrupt", "append_fails")
+"""Faults that strike inside a disk: walks take them (`hunting`), a search doesn't."""
 MARKS: Final = ("duplicate recognised", "truncation", "broker fenced", "restart")
 """What a proof says of itself even where it never happened."""
 
@@ -185,6 +187,9 @@ def explore(
         raise RequestError(f"max_deviations must be from 0 to {MOST_DEVIATIONS}, not {max_deviations}")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= MOST_JOBS:
         raise RequestError(f"jobs must be from 1 to {MOST_JOBS}, not {jobs!r}")
+    for fault, budget in found.all_budgets:
+        if budget and fault in UNSEARCHED:
+            raise RequestError(f"{fault} can't be searched, only hunted: leave it out of the budgets, or use hunt")
     bounds = Bounds(max_states, time_limit_s, max_memory_bytes)
     names = tuple(plants)
     rules = [find_named(name) for name in names]

@@ -70,11 +70,12 @@ class Seen(NamedTuple):
     leader_epoch: int
     led_epoch: int
     high_watermark: int
+    log_start_offset: int
     batches: tuple[RecordBatch, ...]
 
-    @property
-    def committed(self) -> tuple[RecordBatch, ...]:
-        return tuple([batch for batch in self.batches if batch.base_offset < self.high_watermark])
+    def part(self, start_offset: int, end_offset: int) -> list[RecordBatch]:
+        """The batches that begin in [start_offset, end_offset)."""
+        return [batch for batch in self.batches if start_offset <= batch.base_offset < end_offset]
 
 
 def see(broker: Broker) -> tuple[Seen, ...]:
@@ -86,6 +87,7 @@ def see(broker: Broker) -> tuple[Seen, ...]:
                 replica.partition.leader_epoch,
                 -1 if replica.leadership is None else replica.leadership.leader_epoch,
                 replica.log.high_watermark,
+                replica.log.log_start_offset,
                 replica.log.read(0, replica.log.log_end_offset, NO_LIMIT),
             )
             for topic_partition, replica in broker.replicas.items()
@@ -143,10 +145,11 @@ def broken_state(
             for seen in all_seen
             if seen.topic_partition == topic_partition
         }
-        committed = {broker_id: seen.committed for broker_id, seen in replicas.items()}
         for one, other in combinations(replicas, 2):
-            both = min(len(committed[one]), len(committed[other]))
-            if committed[one][:both] != committed[other][:both]:
+            # What one has deleted, or never got because it was, is nobody's business.
+            start = max(replicas[one].log_start_offset, replicas[other].log_start_offset)
+            end = min(replicas[one].high_watermark, replicas[other].high_watermark)
+            if replicas[one].part(start, end) != replicas[other].part(start, end):
                 return f"H7: {topic_partition}: what is committed on broker {one} and {other} differs"
             if replicas[one].led_epoch == replicas[other].led_epoch >= 0:
                 return f"H8: {topic_partition}: brokers {one} and {other} lead in epoch {replicas[one].led_epoch}"
@@ -154,25 +157,30 @@ def broken_state(
         if leader is None:
             continue
         if leader.led_epoch == partition.leader_epoch:
-            below = committed[partition.leader_id]
+            end = leader.high_watermark
             for member in partition.in_sync_replicas:
-                if member in replicas and replicas[member].batches[: len(below)] != below:
+                if member not in replicas:
+                    continue
+                start = max(leader.log_start_offset, replicas[member].log_start_offset)
+                if replicas[member].part(start, end) != leader.part(start, end):
                     return f"H12: {topic_partition}: broker {member} is in sync and lacks what is committed"
         if waits_for_all and outcomes:
-            broken = _broken_acknowledgement(leader.batches, outcomes)
+            broken = _broken_acknowledgement(leader, outcomes)
             if broken:
                 return f"{broken} of {topic_partition}, whose leader is broker {partition.leader_id}"
     return ""
 
 
-def _broken_acknowledgement(batches: tuple[RecordBatch, ...], outcomes: Outcomes) -> str:
+def _broken_acknowledgement(leader: Seen, outcomes: Outcomes) -> str:
     places: dict[int, list[int]] = {}
-    for batch in batches:
+    for batch in leader.batches:
         for index, record in enumerate(batch.records):
             if isinstance(record, Record):
                 places.setdefault(record.send_number, []).append(batch.base_offset + index)
     for number, offset in outcomes:
         found = places.get(number, [])
+        if 0 <= offset < leader.log_start_offset:
+            continue  # deleted since
         if (offset >= 0 and offset not in found) or (offset == -1 and not found):
             return f"H5: record {number} was acknowledged{f' at {offset}' if offset >= 0 else ''} and is not in the log"
     return ""

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from eventlog.errors import RequestError
-from eventlog.exploring import Counterexample, Proof, deviations_of, explore, space_of
+from eventlog.exploring import UNSEARCHED, Counterexample, Proof, deviations_of, explore, space_of
 from eventlog.scenarios import find_scenario, literal_of, play, scenario_of
 from eventlog.sim.literal import read_literal
 from eventlog.sim.search import retell
-from eventlog.values import chance
+from eventlog.values import FAULTS, chance
 
 GOLDEN = Path(__file__).parent / "answers_in_order.txt"
 
@@ -181,6 +181,26 @@ def test_a_scenario_comes_back_from_its_literal() -> None:
 def test_what_no_scenario_is_is_said(name: str, changes: dict[str, object], said: str) -> None:
     with pytest.raises(RequestError, match=said.replace("(", r"\(")):
         find_scenario(name, **changes)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in UNSEARCHED])
+def test_every_other_fault_can_be_searched(fault: str) -> None:
+    found = explore(find_scenario("P2", budgets=((fault, 1),)), 1)
+    assert isinstance(found, Proof)
+    assert found.held
+
+
+@pytest.mark.parametrize("fault", UNSEARCHED)
+def test_a_fault_inside_a_disk_is_refused(fault: str) -> None:
+    with pytest.raises(RequestError, match=f"{fault} can't be searched, only hunted"):
+        explore(find_scenario("P2", budgets=((fault, 1),)), 1)
+
+
+def test_replicas_whose_logs_begin_elsewhere_agree_where_both_have_something() -> None:
+    budgets = (("log_start_moved", 1), ("crash_wiped", 1))
+    found = explore(find_scenario("P2", min_insync_replicas=1, budgets=budgets), 2)
+    assert isinstance(found, Proof), found.report()
+    assert found.held
 
 
 @pytest.mark.parametrize(("deviations", "states"), [(-1, 10), (65, 10), (True, 10), (2, 0)])

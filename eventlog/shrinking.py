@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +78,6 @@ def _smaller(scenario: Scenario, plan: Plan) -> Iterator[tuple[Scenario, Plan]]:
     """Scenarios that are a little smaller, the greatest step of each kind first."""
     for name, values in (
         ("batches", (1, scenario.batches // 2, scenario.batches - 1)),
-        ("records", (1,)),
         ("brokers", (1, scenario.brokers - 1)),
         ("max_in_flight", (1, scenario.batches)),
     ):
@@ -86,11 +85,15 @@ def _smaller(scenario: Scenario, plan: Plan) -> Iterator[tuple[Scenario, Plan]]:
             if 0 < less < getattr(scenario, name):
                 changed: dict[str, Any] = {name: less}
                 yield replace(scenario, **changed), plan
+    first = int(scenario.is_warm)
+    if scenario.records > 1:
+        # The plan's names say which record a batch begins with.
+        yield replace(scenario, records=1), _moved(plan, lambda at: first + (at - first) // scenario.records)
     if not scenario.is_warm:
         yield replace(scenario, is_warm=True), plan
         # With a batch before them, the others come one place later.
-        later = [
-            deviation._replace(event=_FIRST_RECORD.sub(lambda at: f" @{int(at[1]) + 1}", deviation.event))
-            for deviation in plan
-        ]
-        yield replace(scenario, is_warm=True), tuple(later)
+        yield replace(scenario, is_warm=True), _moved(plan, lambda at: at + 1)
+
+
+def _moved(plan: Plan, move: Callable[[int], int]) -> Plan:
+    return tuple([d._replace(event=_FIRST_RECORD.sub(lambda at: f" @{move(int(at[1]))}", d.event)) for d in plan])

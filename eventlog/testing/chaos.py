@@ -26,19 +26,21 @@ from eventlog.testing.chaos_run import ChaosRun, Ran, read_chaos_literal, write_
 from eventlog.testing.fault_groups import CLIENT_CRASH, fault_kinds
 from eventlog.testing.mortal import MortalCluster
 from eventlog.testing.schedule import runs_of
-from eventlog.testing.telling import Seen, tell_failure, tell_unrepeatable
+from eventlog.testing.telling import Seen, tell_failure, tell_unrepeatable, told_error
 
 Factory = Callable[..., Any]
 
 CLUSTER_NAMES = ("cluster", "eventlog_cluster")
 NOTHING_ELSE = Replay(())
+DIFFERS = "behaves differently in two identical runs"
 
 
 class ChaosFailure(AssertionError):
-    """A test failed in one of its runs. The message is the whole story; `literal` repeats the run."""
+    """A test failed in one of its runs. The message is the whole story, `what` its least; `literal` repeats the run."""
 
-    def __init__(self, message: str, literal: str = "") -> None:
+    def __init__(self, message: str, what: str, literal: str = "") -> None:
         super().__init__(message)
+        self.what = what
         self.literal = literal
 
 
@@ -168,6 +170,7 @@ class Options:
     """What was said on pytest's command line."""
 
     def __init__(self, request: Any) -> None:
+        __tracebackhide__ = True
         self.runs: int | None = None
         self.seed: int | None = None
         self.replay = ""
@@ -178,6 +181,8 @@ class Options:
             self.seed = option("eventlog_seed", default=None)
             self.replay = option("eventlog_replay", default=None) or ""
             self.command = f"pytest {quote(request.node.nodeid)}"
+            if any(mark.name == "eventlog" for mark in request.node.own_markers):
+                raise RequestError("a chaos test makes its own clusters: give to chaos_test(...) what the mark says")
 
 
 class Campaign:
@@ -193,11 +198,13 @@ class Campaign:
         self.seed = seed
         self.seen = Seen(plan.kinds)
         self.command = ""
+        self.runs = 0
         self._directories = 0
 
     def search(self, runs: int) -> None:
         """The benign run, twice, then what the portfolio proposes. Raises ChaosFailure for the first that fails."""
         __tracebackhide__ = True
+        self.runs = runs
         plan = self.plan
         for ran in runs_of(self._run, plan.kinds, self.seed, plan.max_deviations):
             self.seen.count(ran)
@@ -226,7 +233,8 @@ class Campaign:
         ran = self._run(answerer)
         self.seen.count(ran, answerer.unused)
         if ran.error is not None:
-            self._raise(ran, f"replayed, {len(answerer.unused)} of its {len(deviations)} faults did not apply")
+            left = f"{len(answerer.unused)} of its {len(deviations)} faults did not apply"
+            self._raise(ran, f"replayed; {left}" if answerer.unused else "replayed")
 
     def _run(self, answerer: Answerer) -> Ran:
         __tracebackhide__ = True
@@ -263,7 +271,7 @@ class Campaign:
         __tracebackhide__ = True
         one, other = first.shape(), second.shape()
         if one != other:
-            raise Unrepeatable(tell_unrepeatable(self.plan.name, one, other))
+            raise Unrepeatable(tell_unrepeatable(self.plan.name, one, other), DIFFERS)
 
     def _fail(self, failed: Ran) -> NoReturn:
         """Find the least faults with which the same fails, and tell of it."""
@@ -283,7 +291,7 @@ class Campaign:
         last = self._run(Replay(shrunk.deviations))
         if last.failure != failure:
             self._check_repeatable(failed, last)
-        how = f"run {self.seen.runs}"
+        how = f"run {self.seen.runs} of {self.runs}"
         if len(failed.deviations) > len(last.deviations):
             how += f"; {len(failed.deviations)} faults shrunk to {len(last.deviations)} in {shrunk.runs} replays"
         self._raise(last, how)
@@ -293,7 +301,7 @@ class Campaign:
         assert failed.error is not None
         literal = write_chaos_literal(self.plan.name, self.seed, failed.deviations)
         story = tell_failure(self.plan.name, failed, how, self.seed, literal, self.command)
-        raise ChaosFailure(story, literal).with_traceback(failed.error.__traceback__) from None
+        raise ChaosFailure(story, told_error(failed)[0], literal).with_traceback(failed.error.__traceback__) from None
 
 
 def _arguments_of(factory: Factory) -> tuple[str, ...]:

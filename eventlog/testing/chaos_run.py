@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any, Final, NamedTuple, TypeVar
 
 from eventlog.check import Verdict
@@ -12,6 +13,8 @@ from eventlog.errors import RequestError
 from eventlog.sim.choices import Answerer
 from eventlog.sim.faults import Deviation
 from eventlog.sim.literal import read_literal, run_literal
+from eventlog.sim.state import START_MS
+from eventlog.sim.trace import describe
 from eventlog.testing.crashing import SimulatedCrash, set_supervisor
 from eventlog.testing.fault_groups import CLIENT_CRASH
 from eventlog.testing.mortal import MortalCluster
@@ -60,23 +63,24 @@ class Ran(NamedTuple):
 
     def shape(self) -> list[str]:
         """What happened, without the bytes that were written: equal for two equal runs of the same code."""
-        from eventlog.sim.trace import describe
-
-        lines = [f"{at_ms} {describe(what)}" for _, at_ms, what in self.cluster.recorder.events]
+        lines = [f"{at_ms - START_MS} {describe(what)}" for _, at_ms, what in self.cluster.recorder.events]
         ended = "passed" if self.failure is None else "raised {} at {}:{}".format(*self.failure)
         return [f"the test {ended}", *lines, f"crash points: {self.points}"]
 
 
 def failure_of(error: BaseException) -> Failure:
-    """By what two failures are the same one: the innermost place that is not in this library."""
-    trace = error.__traceback__
-    found = ("", 0)
-    while trace is not None:
-        frame = trace.tb_frame
-        if not str(frame.f_globals.get("__name__", "")).startswith("eventlog."):
-            found = (frame.f_code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
-    return (type(error).__name__, *found)
+    """By what two failures are the same one: the exception, and the innermost place."""
+    file, line, _ = (places_of(error) or [("", 0, "")])[-1]
+    return (type(error).__name__, file, line)
+
+
+def places_of(error: BaseException) -> list[tuple[str, int, str]]:
+    """(file, line, function) of all that is not in this library on the way to where it was raised, the innermost last."""
+    return [
+        (frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in walk_tb(error.__traceback__)
+        if not str(frame.f_globals.get("__name__", "")).startswith("eventlog.")
+    ]
 
 
 class ChaosRun:

@@ -31,12 +31,13 @@ from eventlog.sim.choices import Answerer, Options, Replay
 from eventlog.sim.faults import Deviation
 from eventlog.sim.shrink import Outcome, shrink
 from eventlog.testing.advice import advice_for
-from eventlog.testing.chaos import Unrepeatable
+from eventlog.testing.chaos import DIFFERS, Unrepeatable
 from eventlog.testing.chaos_run import ChaosRun, Ran, read_chaos_literal, write_chaos_literal
+from eventlog.testing.drawing import picture
 from eventlog.testing.fault_groups import fault_kinds
 from eventlog.testing.mortal import MortalCluster
 from eventlog.testing.planned import MOMENTS, Following, Plan, PlannedFault
-from eventlog.testing.telling import name_of, picture, tell_unrepeatable, what_to_do
+from eventlog.testing.telling import tell_unrepeatable, told_faults, what_to_do
 from eventlog.values import chance
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -191,7 +192,7 @@ class Walker:
         least = shrink(outcome, failed.deviations).deviations
         last = run(Replay(least))
         if last.failure != failure:
-            raise Unrepeatable(tell_unrepeatable(self.name, failed.shape(), last.shape())) from failed.error
+            raise Unrepeatable(tell_unrepeatable(self.name, failed.shape(), last.shape()), DIFFERS) from failed.error
         if remember and len(self.known) < self.room and least not in self.known:
             self.known.append(least)
         self._raise(last, when)
@@ -200,11 +201,10 @@ class Walker:
         """The test's own exception, with what a person wants to know beside it."""
         __tracebackhide__ = True
         assert failed.error is not None
-        takes = [f"  {name_of(deviation)}" for deviation in failed.deviations]
         literal = write_chaos_literal(self.name, SEED, failed.deviations)
         for note in (
             f"eventlog: it failed {when}. What it takes:",
-            *takes,
+            *told_faults(failed.deviations),
             *picture(failed.cluster, LADDER_LINES),
             *[f"what to do: {line}" for line in advice_for(what_to_do(failed))[:1]],
             *advice_for(what_to_do(failed))[1:],

@@ -22,6 +22,7 @@ MARKER: Final = (
     "eventlog.Cluster"
 )
 MOST_STORY_LINES: Final = 20
+MOST_PRINTED_LINES: Final = 3
 
 
 class Made:
@@ -71,26 +72,38 @@ def eventlog_clusters(request: pytest.FixtureRequest) -> Callable[..., Cluster]:
 
 def _make(item: pytest.Item, settings: dict[str, Any]) -> Cluster:
     from eventlog.cluster import Cluster
+    from eventlog.errors import RequestError
     from eventlog.sim.literal import read_literal
     from eventlog.testing.fault_groups import CLIENT_CRASH, fault_kinds
 
     marker = item.get_closest_marker("eventlog")
     if marker is not None and marker.args:
-        raise pytest.UsageError(f"@pytest.mark.eventlog takes keywords only: {MARKER}")
-    given = {**({} if marker is None else marker.kwargs), **settings}
+        pytest.fail(f"@pytest.mark.eventlog takes keywords only: {MARKER}", pytrace=False)
+    marked = {} if marker is None else marker.kwargs
+    given = {**marked, **settings}
     faults = given.pop("faults", None)
     seed = item.config.getoption("eventlog_seed")
     if seed is not None:
         given["seed"] = seed
     literal = item.config.getoption("eventlog_replay")
-    kinds = None if faults is None else fault_kinds(faults)
-    if kinds is not None and CLIENT_CRASH in kinds:
-        raise pytest.UsageError("client_crash needs somebody who starts a process again: use @chaos_test for it")
-    if kinds is not None and literal:
-        scenario, deviations = read_literal(literal)
-        cluster = Cluster(**{**given, **scenario}, deviations=deviations)
-    else:
-        cluster = Cluster(**given, faults=kinds)
+    try:
+        kinds = None if faults is None else fault_kinds(faults)
+        if kinds is not None and CLIENT_CRASH in kinds:
+            raise RequestError("client_crash needs somebody who starts a process again: use @chaos_test for it")
+        if kinds is not None and literal:
+            scenario, deviations = read_literal(literal)
+            cluster = Cluster(**{**given, **scenario}, deviations=deviations)
+        else:
+            cluster = Cluster(**given, faults=kinds)
+    except (TypeError, ValueError) as error:
+        if settings:
+            raise  # the traceback says where the factory was called
+        said = ", ".join([f"{name}={value!r}" for name, value in marked.items()])
+        raise pytest.fail.Exception(
+            f"no cluster can be made as @pytest.mark.eventlog({said}) says; it takes brokers, faults, seed, and settings "
+            f"of the brokers: {error}",
+            pytrace=False,
+        ) from None
     made = item.stash.setdefault(MADE, Made())
     made.clusters.add(cluster)
     if faults is not None:
@@ -121,12 +134,24 @@ def pytest_runtest_makereport(
     if call.when == "call" and call.excinfo is not None and report.failed:
         chaos = sys.modules.get("eventlog.testing.chaos")
         if chaos is not None and isinstance(call.excinfo.value, chaos.ChaosFailure):
-            report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+            _shorten(report, call.excinfo)
         elif MADE in item.stash:
             cluster = item.stash[MADE].with_faults
             if cluster is not None:
                 report.sections.append(("eventlog", _story_of(item, cluster)))
     return report
+
+
+def _shorten(report: pytest.TestReport, failure: pytest.ExceptionInfo[Any]) -> None:
+    """The story in place of a traceback, on one screen: of what two hundred runs have printed, the last."""
+    told = report.longrepr = failure.getrepr(style="value", chain=False)
+    if told.reprcrash is not None:
+        told.reprcrash.message = failure.value.what
+    for number, (name, text) in enumerate(report.sections):
+        lines = text.splitlines()
+        if len(lines) > MOST_PRINTED_LINES:
+            left = f"... {len(lines) - MOST_PRINTED_LINES} lines of this and earlier runs ..."
+            report.sections[number] = (name, "\n".join([left, *lines[-MOST_PRINTED_LINES:]]))
 
 
 def _story_of(item: pytest.Item, cluster: Cluster) -> str:

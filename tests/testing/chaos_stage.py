@@ -1,19 +1,15 @@
-"""What the tests of the kit share: a small service with a mistake, and pytest in a process of its own."""
+"""What the tests of the kit share: a small service with a mistake, and pytest within pytest."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib.metadata import entry_points
 from pathlib import Path
-from textwrap import dedent
+
+import pytest
 
 from eventlog import Cluster
 from eventlog.testing import exactly_once, maybe_crash, supervise
 
 ORDERS = [b"order-1", b"order-2", b"order-3"]
-PLUGIN = () if entry_points(group="pytest11", name="eventlog") else ("-p", "eventlog.testing.plugin")
 
 
 def forgetful_relay(cluster: Cluster, marked: Path) -> None:
@@ -34,10 +30,10 @@ def each_order_once(cluster: Cluster, tmp_path: Path) -> None:
     exactly_once(cluster, "orders", ORDERS)
 
 
-def run_pytest(directory: Path, source: str, *options: str) -> tuple[int, str]:
-    """(exit code, output) of pytest over one file with this source."""
-    (directory / "test_it.py").write_text(dedent(source))
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *PLUGIN, *options, "test_it.py"]
-    environment = {**os.environ, "PYTHONHASHSEED": "random", "COLUMNS": "120"}
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, env=environment)
-    return done.returncode, done.stdout + done.stderr
+def run_pytest(pytester: pytest.Pytester, source: str, *options: str) -> tuple[int, str]:
+    """(exit code, output) of pytest, in this process, over one file with this source, on a screen of 120 columns."""
+    pytester.makepyfile(test_it=source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "120")
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", *options, "test_it.py")
+    return int(result.ret), f"{result.stdout}{result.stderr}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from chaos_stage import run_pytest
 
 from eventlog.testing import FAULT_GROUPS
+
+pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "chaos_test.md").read_text()
@@ -23,20 +26,20 @@ def assert_shown(screen: str, told: str) -> None:
         assert any(told_line.startswith(start) for told_line in lines), line
 
 
-def test_the_first_test_fails_as_shown_and_passes_as_said(tmp_path: Path) -> None:
-    code, told = run_pytest(tmp_path, BLOCKS[0])
+def test_the_first_test_fails_as_shown_and_passes_as_said(pytester: pytest.Pytester) -> None:
+    code, told = run_pytest(pytester, BLOCKS[0])
     assert code == 1
     assert_shown(SCREENS[0], told)
-    code, told = run_pytest(tmp_path, BLOCKS[0].replace(", enable_idempotence=False", ""), "-v")
+    code, told = run_pytest(pytester, BLOCKS[0].replace(", enable_idempotence=False", ""), "-v")
     assert code == 0
     assert_shown(SCREENS[1], told)
 
 
-def test_the_relay_fails_and_the_marked_test_passes(tmp_path: Path) -> None:
-    code, told = run_pytest(tmp_path, BLOCKS[1])
+def test_the_relay_fails_and_the_marked_test_passes(pytester: pytest.Pytester) -> None:
+    code, told = run_pytest(pytester, BLOCKS[1])
     assert code == 1
     assert "THE PROCESS DIES at crash point after_publish" in told
-    code, told = run_pytest(tmp_path, BLOCKS[2], "-W", "error")
+    code, told = run_pytest(pytester, BLOCKS[2], "-W", "error")
     assert (code, "1 passed" in told) == (0, True)
     assert len(BLOCKS) == 3
 

@@ -66,7 +66,8 @@ def test_a_failing_walk_shrinks_to_the_least_inputs_and_the_least_faults() -> No
     notes = "\n".join(found.__notes__)
     assert "plainly_written(\n    values=[b'']," in notes
     assert [deviation.fault for deviation in read_literal(literal_in(found))[1]] == ["reply_lost"]
-    assert "reply_lost on broker-1>writer, at: answer: writer produces events-0 @0 try 0" in notes
+    assert "1. reply_lost on broker-1>writer: the request was served" in notes
+    assert 'at the event "answer: writer produces events-0 @0 try 0"' in notes
     assert "1 acknowledged at 1" in notes  # the ladder
 
 

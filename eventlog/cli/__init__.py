@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 from eventlog.cli.explore import add_explore
+from eventlog.cli.hunt import add_hunt
 from eventlog.cli.run import add_check, add_replay, add_run
 from eventlog.errors import InvariantViolation, RequestError
 from eventlog.values.version import __version__
@@ -31,6 +32,7 @@ EPILOG = """examples:
   eventlog check out/history-idempotent.jsonl   judge a history again
   eventlog replay out/literal-plain.txt         the very same run, from its literal
   eventlog explore P2 -k 2                      every run of a small world within two deviations
+  eventlog hunt P2 --snapshot-batches 1 --excused  walks until a promise breaks, and the find made small
 """
 
 
@@ -74,4 +76,5 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands)
     add_replay(commands)
     add_explore(commands)
+    add_hunt(commands)
     return parser

@@ -121,6 +121,8 @@ class Cluster(Commands):
         )
         self._world.user_inbox = self._inbox
         self._closed = False
+        # Where it listens to clients outside, while it does.
+        self._door: Any = None
         self._next_send_number = 0
         self._clients: dict[str, Producer | Consumer] = {}
         self._admin_replies: dict[Connection, Any] = {}
@@ -249,6 +251,13 @@ class Cluster(Commands):
             if not world.step(until_ms):
                 came = "nothing more happens" if world.next_event_ms() is None else f"{timeout_ms} ms passed"
                 raise UnknownOutcomeError(f"waited for {what}, but {came} (at {self.elapsed_ms} ms)")
+
+    @property
+    def faults(self) -> Any:
+        """What can go wrong at the door (`eventlog.wire.faults.Faults`). Raises RequestError unless it listens."""
+        if self._door is None:
+            raise RequestError("this cluster doesn't listen; faults at the door need `with eventlog.listen(cluster):`")
+        return self._door.faults
 
     # --- looking --------------------------------------------------------------------------------------------------
 

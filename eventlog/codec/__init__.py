@@ -34,7 +34,7 @@ and zstd need the package cramjam: `pip install 'eventlog-broker[compression]'`.
 Source: Kafka's `DefaultRecordBatch`, `DefaultRecord`, `LogValidator`, `UnifiedLog` and `ProduceRequest`.
 """
 
-from eventlog.codec.batch import encode_batch, open_batch, pack, read_batches, unpack
+from eventlog.codec.batch import batch_pieces, encode_batch, open_batch, pack, read_batches, unpack
 from eventlog.codec.checking import Refusal, check_batch
 from eventlog.codec.compression import MAX_DECOMPRESSED_BYTES
 from eventlog.codec.records import decode_records
@@ -42,6 +42,7 @@ from eventlog.codec.records import decode_records
 __all__ = [
     "MAX_DECOMPRESSED_BYTES",
     "Refusal",
+    "batch_pieces",
     "check_batch",
     "decode_records",
     "encode_batch",

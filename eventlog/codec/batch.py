@@ -156,9 +156,14 @@ def encode_batch(batch: RecordBatch) -> bytes:
     Objects are written uncompressed. A packed batch keeps its bytes; base offset, leader epoch, attributes and max
     timestamp are those of `batch`, its other fields can't differ.
     """
+    return b"".join(batch_pieces(batch))
+
+
+def batch_pieces(batch: RecordBatch) -> tuple[bytes | memoryview, ...]:
+    """What `encode_batch` puts together: a packed batch's own bytes are not copied."""
     data = batch.records
     if not isinstance(data, bytes):
-        return _encode_objects(batch, data)
+        return (_encode_objects(batch, data),)
     attributes, max_timestamp_ms = batch.attributes, batch.max_timestamp_ms
     (old_attributes,) = _ATTRIBUTES.unpack_from(data, _ATTRIBUTES_AT)
     (old_max_timestamp_ms,) = _MAX_TIMESTAMP.unpack_from(data, _MAX_TIMESTAMP_AT)
@@ -170,8 +175,8 @@ def encode_batch(batch: RecordBatch) -> bytes:
         data = bytes(changed)
     place = _PLACE.pack(batch.base_offset, len(data) - _LENGTH_END, batch.leader_epoch)
     if data.startswith(place):
-        return data
-    return b"".join((place, memoryview(data)[16:]))
+        return (data,)
+    return (place, memoryview(data)[_MAGIC_AT:])
 
 
 def _encode_objects(batch: RecordBatch, records: tuple[Record, ...]) -> bytes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from eventlog.codec.compression import CODEC_MASK, MAX_DECOMPRESSED_BYTES, decompress
+from eventlog.codec.runs import find_run
 from eventlog.errors import ErrorCode, RequestError
 from eventlog.values.record import BATCH_HEADER_BYTES, NO_TIMESTAMP, Record, RecordBatch
 
@@ -21,6 +22,11 @@ MAX_LONG: Final = 2**63 - 1
 _INT: Final = (5, 2**32 - 1)
 _LONG: Final = (10, 2**64 - 1)
 """Longest varint in bytes, and which bits of it count."""
+
+_FIRST_LOOK: Final = 8
+_LONGEST_RUN: Final = 4_096
+_LEAST_OFTEN: Final = 1_024
+"""After so many records one looks again whether those behind have the same shape, if they never had."""
 
 _new_tuple = tuple.__new__
 
@@ -184,7 +190,10 @@ def _walk(
     without_key: list[int] = []
     out_of_time: list[int] = []
     is_dense = True
-    for index in range(count):
+    index = 0
+    next_look, patience = _FIRST_LOOK, 1
+    while index < count:
+        start = position
         raw = data[position]
         if raw < 0x80:
             position += 1
@@ -250,6 +259,22 @@ def _walk(
             position = _skip_headers(data, position, raw)
         if position != end:
             raise _bad(f"record {index} ends at byte {position}, its length says {end}")
+        index += 1
+        if index == next_look:
+            skipped, delta_ms = find_run(data, start, position - start, index, min(count - index, _LONGEST_RUN))
+            if (
+                skipped
+                and lowest_ms <= base_timestamp_ms
+                and base_timestamp_ms + delta_ms <= highest_ms
+                and not (without_key and without_key[-1] == index - 1)
+            ):
+                index += skipped
+                position += skipped * (position - start)
+                max_timestamp_ms = max(max_timestamp_ms, base_timestamp_ms + delta_ms)
+                patience = 1
+            else:
+                patience = min(2 * patience, _LEAST_OFTEN)
+            next_look = index + patience
     if position != len(data):
         raise _bad(f"{count} records end at byte {position}, {len(data)} bytes came")
     return Look(max_timestamp_ms, without_key, out_of_time, is_dense)

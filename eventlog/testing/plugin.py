@@ -12,8 +12,12 @@ from weakref import WeakSet
 
 import pytest
 
+from eventlog.testing.kafka import KAFKA_MARKER, _eventlog_kafka_once, eventlog_kafka, eventlog_kafka_session
+
 if TYPE_CHECKING:
     from eventlog.cluster import Cluster
+
+__all__ = ["_eventlog_kafka_once", "eventlog_kafka", "eventlog_kafka_session"]  # fixtures are found by their names here
 
 RUNNING: Final = pytest.StashKey[pytest.Item]()
 MADE: Final = pytest.StashKey["Made"]()
@@ -44,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", KAFKA_MARKER)
     runs = config.getoption("eventlog_runs")
     if runs is not None and runs < 1:
         raise pytest.UsageError(f"--eventlog-runs must be 1 or more, not {runs}")

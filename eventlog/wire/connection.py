@@ -1,0 +1,187 @@
+"""One client's socket: frames in, frames out, one request in process, answers in order.
+
+At most one further frame is read ahead; then the socket is left alone, and the client has to wait (Kafka mutes the
+channel). The next request is not begun before the last answer has left, so what is kept for a slow reader is one answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from eventlog.messages import Connection
+from eventlog.wire.call import Call, Handler, UnservedError
+from eventlog.wire.handlers import handler_of
+from eventlog.wire.primitives import MALFORMED
+
+if TYPE_CHECKING:
+    from eventlog.wire.door import Door
+
+LENGTH_BYTES: Final = 4
+READ_AHEAD: Final = 1
+JOINED_BYTES: Final = 65_536
+"""Answers up to this size are put together and leave in one piece."""
+
+
+class ClientConnection(asyncio.BufferedProtocol):
+    """`way` is this connection's name in the world. `ended_by`: why the door ended it; "" while it didn't."""
+
+    def __init__(self, door: Door, broker_id: int, way: Connection) -> None:
+        self.door = door
+        self.broker_id = broker_id
+        self.way = way
+        self.ended_by = ""
+        self.task: asyncio.Task[None]
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(LENGTH_BYTES)
+        self._filled = 0
+        self._is_body = False
+        self._frames: deque[bytearray] = deque()
+        self._is_deaf = False
+        self._arrived: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    # --- asyncio's side -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
+        self.door.connections[self.way] = self
+        self.task = self.door.loop.create_task(self._serve())
+
+    def connection_lost(self, why: Exception | None) -> None:
+        self._transport = None
+        self.task.cancel()
+        self.door.leave(self)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        if self._filled < len(self._buffer):
+            return
+        if self._is_body:
+            self._frame_arrived(self._buffer)
+            self._buffer = bytearray(LENGTH_BYTES)
+        else:
+            length = int.from_bytes(self._buffer, "big", signed=True)
+            if not 0 < length <= self.door.max_frame_bytes:
+                self.end(f"a frame of {length} bytes was announced; 1 to {self.door.max_frame_bytes} are taken")
+                return
+            self._buffer = bytearray(length)
+        self._is_body = not self._is_body
+        self._filled = 0
+
+    def pause_writing(self) -> None:
+        self._drained = self.door.loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # --- one request after another --------------------------------------------------------------------------------
+
+    def _frame_arrived(self, frame: bytearray) -> None:
+        if self._is_deaf:
+            return
+        self._frames.append(frame)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+        if len(self._frames) >= READ_AHEAD and self._transport is not None:
+            self._transport.pause_reading()
+
+    async def _next_frame(self) -> bytearray:
+        if not self._frames:
+            self._arrived = self.door.loop.create_future()
+            await self._arrived
+            self._arrived = None
+        frame = self._frames.popleft()
+        if self._transport is not None:
+            self._transport.resume_reading()
+        return frame
+
+    async def _serve(self) -> None:
+        try:
+            while True:
+                call = Call(self.door, self.broker_id, self.way, await self._next_frame())
+                handler = handler_of(call.api)
+                call.asked = handler.read(call)
+                call.check_end()
+                self.door.note(call)
+                await self._handle(call, handler)
+        except UnservedError as why:
+            self.end(f"{why} came, which is not served")
+        except MALFORMED as why:
+            self.end(f"the request can't be read: {why}")
+        except ConnectionError as why:
+            self.end(str(why))
+        except Exception as why:
+            self.end(f"{type(why).__name__}: {why}")
+            self.door.fail(why)
+
+    async def _handle(self, call: Call, handler: Handler) -> None:
+        fault = self.door.faults.find(call)
+        if fault is not None:
+            await fault.strike(self, call, handler)
+            return
+        reply = await handler.answer(call)
+        if reply is not None:
+            await self.write(call, handler, reply)
+
+    async def write(self, call: Call, handler: Handler, reply: Any) -> None:
+        """Send the answer, and come back when it has left."""
+        for piece in self.frame(call, handler, reply):
+            if self._transport is not None:
+                self._transport.write(piece)
+        if self._drained is not None:
+            await self._drained
+
+    @staticmethod
+    def frame(call: Call, handler: Handler, reply: Any) -> list[bytes | bytearray | memoryview]:
+        """The whole answer with its length, in as few pieces as are worth it."""
+        writer = call.writer()
+        handler.write(call, reply, writer)
+        parts = writer.parts()
+        size_bytes = sum([len(part) for part in parts])
+        length = size_bytes.to_bytes(LENGTH_BYTES, "big")
+        if size_bytes <= JOINED_BYTES:
+            return [b"".join([length, *parts])]
+        return [b"".join([length, parts[0]]), *parts[1:]]
+
+    @property
+    def kept_bytes(self) -> int:
+        """What was written and has not left."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    # --- its end --------------------------------------------------------------------------------------------------
+
+    def send_torn(self, data: bytes) -> None:
+        """Send bytes that are no whole frame, and end."""
+        if self._transport is not None:
+            self._transport.write(data)
+            self._transport.close()
+
+    async def fall_silent(self) -> None:
+        """Hear no more and say no more; the connection stays open until the client gives it up."""
+        self._is_deaf = True
+        self._frames.clear()
+        if self._transport is not None:
+            self._transport.resume_reading()
+        await self.door.loop.create_future()
+
+    def end(self, why: str) -> None:
+        """Close the connection, once what was written has left."""
+        self.ended_by = self.ended_by or why
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._transport.abort()

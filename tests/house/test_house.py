@@ -110,3 +110,17 @@ def test_every_room_has_a_chapter(room: Path) -> None:
     assert text is not None
     assert len(text.splitlines()) >= 5
     assert "ot here" in text
+
+
+def test_no_two_modules_of_the_tests_have_one_name() -> None:
+    """pytest imports a file in a folder that is no package by its bare name, so two of one name are one module to it."""
+    where: dict[str, list[str]] = {}
+    for folder in ("tests", "examples"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.stem not in ("conftest", "__init__"):
+                base = path.parent
+                while (base / "__init__.py").exists():
+                    base = base.parent
+                name = ".".join(path.relative_to(base).with_suffix("").parts)
+                where.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in where.items() if len(paths) > 1} == {}

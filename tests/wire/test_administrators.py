@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from client_stage import READ_S, Confluent
+from wire_clients import READ_S, Confluent
 from wire_stage import PRODUCE, RawClient, produced
 
 from eventlog.codec import encode_batch

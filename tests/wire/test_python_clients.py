@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from client_stage import CLIENTS
+from wire_clients import CLIENTS
 
 from eventlog import Cluster
 from eventlog.wire import listen

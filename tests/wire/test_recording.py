@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from client_stage import AioKafka, Confluent
+from wire_clients import AioKafka, Confluent
 from wire_stage import PRODUCE, RawClient
 
 from eventlog import Cluster

@@ -266,7 +266,7 @@ def test_a_failure_that_does_not_come_again_is_called_that() -> None:
         send_three(cluster)
         assert len(runs) != 5
 
-    with pytest.raises(Unrepeatable, match=r"first   the test raised AssertionError at .*test_chaos\.py"):
+    with pytest.raises(Unrepeatable, match=r"first   the test raised AssertionError at .*test_chaos_test\.py"):
         test()
 
 

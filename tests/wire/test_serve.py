@@ -15,6 +15,8 @@ from wire_stage import API_VERSIONS, RawClient
 
 from eventlog.cli import main
 
+pytest_plugins = ["pytester"]
+
 SERVE = [sys.executable, "-W", "error", "-c", "from eventlog.cli import main; raise SystemExit(main())", "serve"]
 
 

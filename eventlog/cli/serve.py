@@ -101,8 +101,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         )
         # A cluster by itself has no test that would be wrong because a fault never struck.
         stack.callback(door.faults.clear)
+        print(f"listening at {door.bootstrap}", flush=True)
         if arguments.control is not None:
             port = await stack.enter_async_context(controlled(door, arguments.control))
             print(f"faults at http://{LOOPBACK}:{port}", flush=True)
-        print(f"listening at {door.bootstrap}", flush=True)
         await stopped.wait()

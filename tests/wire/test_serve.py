@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
+from subprocess import PIPE
 from urllib.request import urlopen
 
 import pytest
@@ -23,7 +25,9 @@ SERVE = [sys.executable, "-W", "error", "-c", "from eventlog.cli import main; ra
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_served_cluster_takes_clients_and_faults_and_ends_quietly(how: signal.Signals) -> None:
     arguments = ["--port", "0", "--brokers", "3", "--partitions", "4", "--control", "0", "--retention-bytes", "1000000"]
-    with subprocess.Popen([*SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen([*SERVE, *arguments], stdout=PIPE, stderr=PIPE, text=True))
+        stack.callback(process.kill)  # a test that fails must not wait for a process that goes on
         assert process.stdout is not None
         bootstrap = process.stdout.readline().removeprefix("listening at ").strip()
         control = process.stdout.readline().removeprefix("faults at ").strip()

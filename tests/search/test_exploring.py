@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eventlog.errors import RequestError
 from eventlog.exploring import UNSEARCHED, Counterexample, Proof, deviations_of, explore, space_of
+from eventlog.log.partition_log import PartitionLog
+from eventlog.log.producer_state import ProducerState
 from eventlog.scenarios import find_scenario, literal_of, play, scenario_of
 from eventlog.sim.literal import read_literal
 from eventlog.sim.search import retell
@@ -64,6 +67,24 @@ def test_nothing_is_broken_within_two_deviations_and_what_was_seen_is_said(is_co
     assert found.held, found.report()
     assert found.searched.finals > 0
     assert "duplicate recognised: never" not in found.report()
+
+
+def test_what_breaks_before_anybody_can_deviate_is_a_counterexample_without_deviations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = PartitionLog.append_as_follower
+
+    def append_and_forget(log: PartitionLog, batches: Any) -> None:
+        known, log.producer_state = log.producer_state, ProducerState()
+        original(log, batches)
+        log.producer_state = known
+
+    monkeypatch.setattr(PartitionLog, "append_as_follower", append_and_forget)
+    found = explore("P2", 2)
+    assert isinstance(found, Counterexample)
+    assert (found.promise, found.deviations, found.excused) == ("H10", (), False)
+    assert "its producer's memory lacks it" in found.message
+    assert "broken in P2 by 0 deviations" in found.report()
 
 
 def test_a_proof_that_never_saw_what_it_had_to_see_does_not_hold() -> None:

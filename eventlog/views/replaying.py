@@ -21,7 +21,17 @@ from eventlog.sim.literal import read_literal
 from eventlog.values import FAULTS
 from eventlog.views.film import Film, watch
 
-PALETTE: Final = ("reply_lost", "request_lost", "crash", "election", "pause", "isolate", "cut", "disconnect", "isr_shrink")
+PALETTE: Final = (
+    "reply_lost",
+    "request_lost",
+    "crash",
+    "election",
+    "pause",
+    "isolate",
+    "cut",
+    "disconnect",
+    "isr_shrink",
+)
 """What a fork offers by default, in this order."""
 
 FOR_GOOD_MS: Final = -1
@@ -58,7 +68,9 @@ class _Listing:
                 duration_ms = FOR_GOOD_MS if fault in LASTING else FAULTS[fault].default_duration_ms
                 for target in dict.fromkeys(targets):
                     if target is not None:
-                        self.offers.append(Offered((seen_events, Deviation(event, occurrence, fault, target, duration_ms))))
+                        self.offers.append(
+                            Offered((seen_events, Deviation(event, occurrence, fault, target, duration_ms)))
+                        )
         return None
 
     def freeze(self) -> tuple[object, ...]:
@@ -232,7 +244,8 @@ class Past:
 
     def __repr__(self) -> str:
         ending = f"broken: {self.promise}" if self.promise else "all promises held"
-        return f"<Past: {self.scenario.name}, {len(self.deviations)} deviations, events {self.first} to {self.last}, {ending}>"
+        events = f"events {self.first} to {self.last}"
+        return f"<Past: {self.scenario.name}, {len(self.deviations)} deviations, {events}, {ending}>"
 
 
 def past_of(literal: str) -> Past:

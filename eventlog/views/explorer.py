@@ -1,0 +1,174 @@
+"""The widget: a slider over a run, and buttons that fork its past. Needs the extra `notebook` (anywidget).
+
+The slider is the length of the trace; every picture is drawn from the real code, played up to there
+(`eventlog.views.replaying`). A fork takes the run's place, and `literal` names it; `back()` goes to the run before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any, Final
+
+from eventlog.errors import RequestError
+from eventlog.scenarios import SCENARIOS, Scenario, find_scenario
+from eventlog.sim.faults import Deviation
+from eventlog.views.making import sheet_of
+from eventlog.views.replaying import PALETTE, Past, past_of
+from eventlog.views.sheet import Row
+from eventlog.views.svg import svg_ladder
+
+try:
+    import anywidget
+    import traitlets
+except ImportError:
+    raise ImportError(
+        "the Explorer is a notebook widget and needs anywidget: pip install 'eventlog-broker[notebook]'. "
+        "Without it, `eventlog.views.replaying.Past` forks the same runs"
+    ) from None
+
+MOST_ROWS: Final = 60
+MOST_OFFERS: Final = 24
+SAID: Final = {
+    "reply_lost": "drop the answer",
+    "request_lost": "drop the request",
+    "crash": "crash",
+    "election": "elect",
+    "pause": "pause",
+    "isolate": "isolate",
+    "cut": "cut",
+    "disconnect": "disconnect",
+    "isr_shrink": "out of sync:",
+}
+
+
+class Explorer(anywidget.AnyWidget):
+    """One producer that writes a few batches, and all that may go wrong with them.
+
+    `scenario`: a name (P3, P2, one broker) with `changes` to its settings, a `Scenario`, or a run's literal. Raises
+    RequestError for an unknown one.
+    """
+
+    _esm = files("eventlog.views").joinpath("explorer.js").read_text("utf-8")
+    _css = files("eventlog.views").joinpath("explorer.css").read_text("utf-8")
+    first = traitlets.Int(0).tag(sync=True)
+    last = traitlets.Int(0).tag(sync=True)
+    index = traitlets.Int(0).tag(sync=True)
+    stops: Any = traitlets.List().tag(sync=True)
+    picture = traitlets.Unicode("").tag(sync=True)
+    now = traitlets.Unicode("").tag(sync=True)
+    reasons: Any = traitlets.List().tag(sync=True)
+    offers: Any = traitlets.List().tag(sync=True)
+    can_heal = traitlets.Bool(False).tag(sync=True)
+    depth = traitlets.Int(0).tag(sync=True)
+    literal = traitlets.Unicode("").tag(sync=True)
+    verdict = traitlets.Unicode("").tag(sync=True)
+    is_broken = traitlets.Bool(False).tag(sync=True)
+    error = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self,
+        scenario: str | Scenario = "P3",
+        deviations: Iterable[Deviation | tuple[Any, ...]] = (),
+        faults: tuple[str, ...] = PALETTE,
+        **changes: Any,
+    ) -> None:
+        if isinstance(scenario, str) and scenario.lstrip().startswith("{"):
+            past = past_of(scenario)
+        else:
+            wanted = scenario if isinstance(scenario, Scenario) else find_scenario(scenario, **changes)
+            past = Past(wanted, [Deviation(*fields) for fields in deviations], faults)
+        self._pasts = [past]
+        self._offered: tuple[Deviation, ...] = ()
+        super().__init__()
+        self.on_msg(self._asked)
+        self._open(past, past.last)
+
+    @property
+    def past(self) -> Past:
+        """The run that is shown."""
+        return self._pasts[-1]
+
+    def fork(self, deviation: Deviation | tuple[str, int, str, str, int]) -> None:
+        """Go back to the event that is shown, and let `deviation` happen after it."""
+        self._take(self.past.fork(self.index, deviation))
+
+    def heal(self) -> None:
+        """Undo, at the event that is shown, every fault that lasts."""
+        self._take(self.past.heal(self.index))
+
+    def back(self) -> None:
+        """The run before the last fork."""
+        if len(self._pasts) == 1:
+            raise RequestError("this is the first run; there is no fork to undo")
+        self._pasts.pop()
+        self._open(self.past, self.index)
+
+    def _take(self, past: Past) -> None:
+        self._pasts.append(past)
+        self._open(past, past.last)
+
+    def _open(self, past: Past, index: int) -> None:
+        rows = sheet_of(past.film, past.first, most_rows=10_000).rows
+        with self.hold_sync():
+            self.first, self.last = past.first, past.last
+            self.stops = [past.first, *[row.event + 1 for row in rows], past.last]
+            self.depth = len(self._pasts) - 1
+            self.literal = past.literal
+            self.verdict = past.message.splitlines()[0] if past.message else ""
+            self.is_broken = bool(past.promise)
+            self.index = max(past.first, min(past.last, index))
+            self._show()
+
+    @traitlets.observe("index")
+    def _moved(self, change: Any) -> None:
+        if self._pasts and self.first <= change["new"] <= self.last:
+            with self.hold_sync():
+                self._show()
+
+    def _show(self) -> None:
+        past, index = self.past, self.index
+        self.error = ""
+        self._offered = past.offers(index)[:MOST_OFFERS]
+        self.offers = [_offer_text(deviation) for deviation in self._offered]
+        self.can_heal = bool(past.standing(index))
+        try:
+            sheet = sheet_of(past.film_at(index), past.first, index, most_rows=MOST_ROWS, moments=(-1,))
+        except RequestError:
+            self.picture, self.now, self.reasons = "", "The batches were handed over; nothing has happened yet.", []
+            return
+        self.picture = svg_ladder(sheet, highlight=len(sheet.rows) - 1)
+        self.reasons = [_reason(row) for row in sheet.rows]
+        self.now = self.reasons[-1]
+
+    def _asked(self, widget: Any, content: Any, buffers: Any) -> None:
+        """A button was pressed."""
+        try:
+            if content.get("do") == "fork":
+                self.fork(self._offered[content["index"]])
+            elif content.get("do") == "heal":
+                self.heal()
+            elif content.get("do") == "back":
+                self.back()
+        except RequestError as error:
+            self.error = str(error)
+
+
+def _offer_text(deviation: Deviation) -> list[str]:
+    """(what is on the button, the whole of it)."""
+    said = SAID.get(deviation.fault, deviation.fault.replace("_", " "))
+    target = deviation.target
+    if deviation.fault in ("reply_lost", "request_lost"):
+        target = deviation.event.removeprefix("answer: ").removeprefix("writer produces ").replace("@", "batch ")
+    elif deviation.fault in ("election", "isr_shrink"):
+        target = target.partition(">")[2]
+    return [f"{said} {target}", f"at {deviation.event!r}: {deviation.fault} {deviation.target}"]
+
+
+def _reason(row: Row) -> str:
+    return f"{row}"
+
+
+def scenarios() -> tuple[str, ...]:
+    """The names that an `Explorer` takes."""
+    return tuple(SCENARIOS)

@@ -33,7 +33,12 @@ from eventlog.errors import (
 )
 from eventlog.messages import CONTROLLER, Connection, Envelope, Machine, broker_name
 from eventlog.messages.broker_api import DeleteRecordsRequest
-from eventlog.messages.controller_api import AlterTopicRequest, CreatePartitionsRequest, CreateTopicRequest
+from eventlog.messages.controller_api import (
+    AlterTopicRequest,
+    CreatePartitionsRequest,
+    CreateTopicRequest,
+    DeleteTopicRequest,
+)
 from eventlog.messages.user_api import (
     ConsumedRecord,
     SendRefused,
@@ -57,6 +62,7 @@ from eventlog.values import (
     check_fault_names,
     with_settings,
 )
+from eventlog.values.showing import mimebundle
 
 NONE: Final = ErrorCode.NONE
 
@@ -146,6 +152,12 @@ class Cluster(Commands):
         """Let the topic have `partitions` of them from now on, which must be more than before."""
         self._check_topic(topic)
         self._change(CreatePartitionsRequest(topic, partitions))
+
+    def delete_topic(self, topic: str) -> None:
+        """Let there be no such topic any more, nor anything that is in it. One of the same name may be made again; of a
+        name that was deleted once, the invariants and `check` judge nothing any more."""
+        self._check_topic(topic)
+        self._change(DeleteTopicRequest(topic))
 
     def alter_topic(self, topic: str, **settings: Any) -> None:
         """Change a topic's settings; None takes an override back."""
@@ -370,11 +382,15 @@ class Cluster(Commands):
                 self._is_unclean_allowed(),
             )
         )
+        deleted = world.controller.image.deleted
         for row in recorder.history:
-            closed.history.append(row)
+            if not deleted or getattr(row, "topic", None) not in deleted:
+                closed.history.append(row)
         partitions = world.controller.image.partitions
         for broker in world.brokers():
             for topic_partition, replica in broker.replicas.items():
+                if topic_partition.topic in deleted:
+                    continue
                 is_leader = partitions[topic_partition].leader_id == broker.broker_id and replica.leadership is not None
                 closed.log_contents(world.now_ms, broker.broker_id, replica.log, is_leader)
         closed.history.append(rows.End(world.now_ms, healed))
@@ -443,6 +459,9 @@ class Cluster(Commands):
     def __repr__(self) -> str:
         up = len(self._world.brokers())
         return f"<Cluster: {up} of {len(self._world.stores)} brokers up, {self.elapsed_ms} ms>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle(self)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -226,10 +226,11 @@ def run(
     deviations: tuple[Deviation, ...] | None = None,
     progress: Callable[[int], None] | None = None,
     checks: str = "cheap",
+    began: Callable[[Cluster], None] | None = None,
 ) -> Outcome:
     """Write `events` with one writer under the job's faults (or exactly `deviations`), recover, and judge.
 
-    `progress` is told how many events were sent, now and then. O(events).
+    `progress` is told how many events were sent, now and then; `began` is given the cluster before anything is. O(events).
     """
     if writer not in (PLAIN, IDEMPOTENT):
         raise RequestError(f"a writer is {PLAIN!r} or {IDEMPOTENT!r}, not {writer!r}")
@@ -244,6 +245,8 @@ def run(
         producer_snapshot_batches=job.producer_snapshot_batches,
         unknown_producer_first_sequence=job.unknown_producer_first_sequence,
     )
+    if began is not None:
+        began(cluster)
     is_idempotent = writer == IDEMPOTENT
     producer = cluster.producer(
         WRITER,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from eventlog.check.history import Problem
 from eventlog.check.index import Index
 from eventlog.check.promises import BROKEN, EXCUSED, EXCUSES, HELD, NOT_CHECKABLE, NOT_PROMISED, PROMISES
+from eventlog.values.showing import mimebundle
 
 MOST_FINDINGS_KEPT = 32
 """Findings kept for each promise and status. All are counted; a person reads the first few."""
@@ -190,6 +191,9 @@ class Verdict:
         if self.problems:
             text += f" {_number(len(self.problems), 'problem')} with the history itself."
         return text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle(self)
 
     def report(self, width: int = 100) -> str:
         """The whole verdict as plain text of at most about `width` columns."""

@@ -87,6 +87,7 @@ def add_run(commands: Any, layout: Any, examples: str) -> None:
     run.add_argument("--client", default="java", metavar="java|librdkafka", help="whose producer (default java)")
     run.add_argument("--export", metavar="DIR", type=Path, help="write histories, traces and both logs there")
     run.add_argument("--story", action="store_true", help="the ladder around the first duplicate")
+    run.add_argument("--html", metavar="FILE", type=Path, help="write both runs as one page with a slider")
     run.set_defaults(command=_run)
 
 
@@ -121,7 +122,9 @@ def _run(arguments: argparse.Namespace) -> int:
     read = _read(job, None if is_sample else arguments.file)
     job = replace(job, digest=read.digest)
     _check_writable(arguments.export)
+    _check_page(arguments.html)
     summaries: list[Summary] = []
+    films: list[Any] = []
     events = read.events
     last: list[Any] = []
     total = 2 * len(events) * arguments.runs
@@ -137,7 +140,10 @@ def _run(arguments: argparse.Namespace) -> int:
             for index in range(arguments.runs):
                 started = time.perf_counter()
                 seeded = replace(job, seed=job.seed + index)
-                last = _run_both(seeded, events, 2 * index * len(events), advance)
+                taken: list[Any] = []
+                is_filmed = arguments.html is not None and index == arguments.runs - 1
+                last = _run_both(seeded, events, 2 * index * len(events), advance, taken if is_filmed else None)
+                films = taken
                 plain, idempotent = last
                 real_s = time.perf_counter() - started
                 summaries.append(Summary(plain, idempotent, len(events), real_s, seeded.seed))
@@ -160,20 +166,39 @@ def _run(arguments: argparse.Namespace) -> int:
             _print_story(outcome)
     if arguments.export is not None:
         _export(arguments.export, last)
+    if arguments.html is not None:
+        _write_page(arguments.html, last, films)
     broken = [summary for summary in summaries if not summary.idempotent_held]
     for summary in broken[:3]:
         print(f"\nseed {summary.seed}: the idempotent writer broke a promise\n{summary.report}")
     return 1 if broken else 0
 
 
-def _run_both(job: Any, events: Any, done: int, advance: Callable[[int], None]) -> list[Any]:
+def _run_both(
+    job: Any, events: Any, done: int, advance: Callable[[int], None], films: list[Any] | None = None
+) -> list[Any]:
+    """Both runs; `films` gets the films of both."""
     from eventlog.run import IDEMPOTENT, PLAIN, run
+
+    def begin(cluster: Any) -> None:
+        if films is not None:
+            from eventlog.views.film import watch
+
+            films.append(watch(cluster))
 
     def advance_idempotent(sent: int) -> None:
         advance(done + len(events) + sent)
 
-    plain = run(job, events, PLAIN, progress=lambda sent: advance(done + sent))
-    return [plain, run(job, events, IDEMPOTENT, progress=advance_idempotent)]
+    plain = run(job, events, PLAIN, progress=lambda sent: advance(done + sent), began=begin)
+    return [plain, run(job, events, IDEMPOTENT, progress=advance_idempotent, began=begin)]
+
+
+def _write_page(path: Path, outcomes: list[Any], films: list[Any]) -> None:
+    from eventlog.views.page import run_of, write_page
+
+    shown = films if films else [outcome.cluster for outcome in outcomes]
+    runs = [run_of(film, title=f"{outcome.writer} writer") for film, outcome in zip(shown, outcomes, strict=True)]
+    print(f"the page is in {write_page(runs, path)}")
 
 
 def _fault_names(text: str | None) -> tuple[str, ...]:
@@ -275,6 +300,16 @@ def _check_writable(directory: Path | None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(f"{directory} can't be made: {error.strerror or error}") from None
+
+
+def _check_page(path: Path | None) -> None:
+    """What can't be written is said before the run, not after it."""
+    if path is None:
+        return
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise RequestError(f"{path} can't be written: {error.strerror or error}") from None
 
 
 def _export(directory: Path, outcomes: list[Any]) -> None:

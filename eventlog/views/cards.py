@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from eventlog.check import history as rows
-from eventlog.check.promises import BROKEN, EXCUSED, HELD
+from eventlog.check.promises import BROKEN, EXCUSED, HELD, PROMISES
 from eventlog.check.verdict import Verdict
 from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
@@ -102,7 +102,7 @@ class VerdictCard(View):
         for result in verdict.promises:
             sign, tone = mark.get(result.status, ("·", "m"))
             pen.text(PAD, y + 12, sign, tone, is_bold=True)
-            pen.text(PAD + 18, y + 12, result.promise, is_bold=result.status == BROKEN)
+            pen.text(PAD + 18, y + 12, f"{result.promise}  {PROMISES[result.promise].name}", is_bold=result.status == BROKEN)
             pen.text(PAD + 250, y + 12, result.status, tone, is_bold=result.status == BROKEN)
             count = f"{result.places:,} place{'' if result.places == 1 else 's'}" if result.places else ""
             pen.text(PAD + 380, y + 12, count, "m")
@@ -122,7 +122,8 @@ class VerdictCard(View):
     def html(self) -> str:
         verdict = self.verdict
         counts = verdict.counts._asdict()
-        promises = [(known.promise, known.status, known.places or "", known.why) for known in verdict.promises]
+        promises = [(f"{known.promise} {PROMISES[known.promise].name}", known.status, known.places or "", known.why)
+            for known in verdict.promises]
         parts = [
             image(self.svg, verdict.sentence()),
             details("the numbers", table(counts, [counts.values()])),

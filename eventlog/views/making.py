@@ -9,7 +9,7 @@ from eventlog.errors import RequestError
 from eventlog.values import TopicPartition
 from eventlog.views.film import Film
 from eventlog.views.reading import Reading
-from eventlog.views.sheet import ARROW, FAULT, LOST, Known, Moment, Row, Sheet, Strip, known_of, strips_of
+from eventlog.views.sheet import ARROW, BAD, FAULT, LOST, Known, Moment, Row, Sheet, Strip, known_of, strips_of
 
 MOST_ROWS: Final = 40
 MOST_MOMENTS: Final = 3
@@ -56,7 +56,8 @@ def sheet_of(
         shots = tuple([_moment(reading, seen, wanted, rows, place, end, film is not None) for place in places])
         known = known_of(reading.names, seen.replicas(end, wanted))
     letters = tuple([(name, letter, reading.names.plain[name]) for name, letter in reading.names.letters.items()])
-    sheet = Sheet(title, "", actors_of(rows, shots), tuple(rows), shots, known, letters, left_out, cluster.literal)
+    gaps = gaps_of(all_rows, rows) if left_out else ()
+    sheet = Sheet(title, "", actors_of(rows, shots), tuple(rows), shots, known, letters, left_out, cluster.literal, gaps)
     return sheet._replace(summary=summary_of(sheet))
 
 
@@ -84,8 +85,12 @@ def chosen_moments(
         return sorted({place % len(rows): None for place in moments})
     if film is None:
         return [last]
-    worth = [place for place, row in enumerate(rows) if row.kind == FAULT or row.style == LOST or "parts from" in row.label]
+    worth = [place for place, row in enumerate(rows) if _is_struck(row)]
     return [*worth[: MOST_MOMENTS - 1], last] if last not in worth[: MOST_MOMENTS - 1] else worth[: MOST_MOMENTS - 1]
+
+
+def _is_struck(row: Row) -> bool:
+    return (row.kind == FAULT and row.tone == BAD) or row.style == LOST or "parts from" in row.label
 
 
 def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:
@@ -104,7 +109,7 @@ def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:
         return merged, 0
     important = [place for place, row in enumerate(merged) if row.is_important]
     chosen: dict[int, None] = dict.fromkeys([0, len(merged) - 1])
-    for near in (0, 1, -1, 2, -2):
+    for near in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6):
         for place in important:
             if len(chosen) < most and 0 <= place + near < len(merged):
                 chosen[place + near] = None
@@ -114,6 +119,21 @@ def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:
         chosen[place] = None
     left_out = sum([row.events for place, row in enumerate(merged) if place not in chosen])
     return [row for place, row in enumerate(merged) if place in chosen], left_out
+
+
+def gaps_of(all_rows: list[Row], rows: list[Row]) -> tuple[tuple[int, int], ...]:
+    """After which of `rows` something of `all_rows` is left out, and how many events."""
+    gaps = []
+    at = 0
+    for number, row in enumerate(rows):
+        until = rows[number + 1].event if number + 1 < len(rows) else all_rows[-1].event + 1
+        events = -row.events
+        while at < len(all_rows) and all_rows[at].event < until:
+            events += all_rows[at].events
+            at += 1
+        if events > 0:
+            gaps.append((number, events))
+    return tuple(gaps)
 
 
 def _is_alike(one: Row, other: Row) -> bool:

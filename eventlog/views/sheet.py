@@ -106,7 +106,8 @@ class Moment(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """`letters` are (writer, letter, is it plain). `left_out` events of the run are not shown."""
+    """`letters` are (writer, letter, is it plain). `left_out` events of the run are not shown; `gaps` says after which
+    rows, as (index of the row, events)."""
 
     title: str
     summary: str
@@ -117,6 +118,7 @@ class Sheet(NamedTuple):
     letters: tuple[tuple[str, str, bool], ...] = ()
     left_out: int = 0
     literal: str = ""
+    gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def styles(self) -> tuple[str, ...]:

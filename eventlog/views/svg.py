@@ -156,6 +156,7 @@ class Pen:
 
     def __init__(self) -> None:
         self.parts: list[str] = []
+        self.is_lit = False
 
     def text(
         self,
@@ -171,7 +172,7 @@ class Pen:
     ) -> None:
         if not text:
             return
-        if is_backed:
+        if is_backed and not self.is_lit:
             width = text_width(text, size, is_bold)
             begin = x - width / 2 if anchor == "middle" else x - width if anchor == "end" else x
             self.rect(begin - 2, y - size, width + 4, size + 4, "bg")
@@ -280,6 +281,8 @@ class Drawing(Pen):
             self._lifelines(placed, top, bottom)
         for number, place in enumerate(placed):
             self._row(number, place)
+        for number, events in sheet.gaps:
+            self.text(self.left, placed[number].bottom + 15, f"… {events:,} events left out", "m", 11, is_backed=True)
         if sheet.left_out:
             self.text(self.left, bottom + 16, f"… {sheet.left_out:,} events of the run are left out", "m", 12)
             bottom += 22
@@ -319,7 +322,7 @@ class Drawing(Pen):
             said.append((row.told, "g" if row.tone == GOOD else "b"))
         # A bar has said it: only what has a sender needs the sentence about its fault.
         if row.why and row.source and row.kind != BAND:
-            is_because = row.kind == ARROW and row.style != LOST and not row.fault
+            is_because = row.kind == ARROW and row.style not in (LOST, LATE) and not row.fault
             said.append((f"because {row.why}" if is_because else row.why, "m"))
         return said
 
@@ -337,7 +340,8 @@ class Drawing(Pen):
 
     def _placed(self, top: float) -> list[_Placed]:
         placed = []
-        for row in self.sheet.rows:
+        gaps = dict(self.sheet.gaps)
+        for number, row in enumerate(self.sheet.rows):
             lines = len(self._label_lines(row))
             if row.kind == ARROW:
                 line = top + 4 + 15 * lines + 5
@@ -350,7 +354,7 @@ class Drawing(Pen):
                 bottom += 14 * len(wrapped(text, width, 11))
             bottom = max(bottom, top + (34 if row.fault and row.fault not in ENDED else 28))
             placed.append(_Placed(row, top, line, bottom + 4))
-            top = bottom + 6
+            top = bottom + (24 if number in gaps else 6)
         return placed
 
     def _lifelines(self, placed: list[_Placed], top: float, bottom: float) -> None:
@@ -376,8 +380,8 @@ class Drawing(Pen):
     def _row(self, number: int, place: _Placed) -> None:
         row = place.row
         self.parts.append(f'<g id="{self.prefix}-{number + 1}" data-step="{number + 1}"><title>{escape(str(row))}</title>')
-        is_lit = number == self.highlight
-        if is_lit:
+        self.is_lit = number == self.highlight
+        if self.is_lit:
             height = place.bottom - place.top
             self.rect(4, place.top, self.right - 4, height, "hl")
             self.path(f"M6 {place.top:.1f}v{height:.1f}", "lt", ' stroke-width="3"')
@@ -401,8 +405,9 @@ class Drawing(Pen):
         x, width = self._said_width(row)
         for text, kind in self._said(row):
             for line in wrapped(text, width, 11):
-                self.text(x, y, line, kind, 11, is_backed=not is_lit)
+                self.text(x, y, line, kind, 11, is_backed=True)
                 y += 14
+        self.is_lit = False
         self.parts.append("</g>")
 
     def _arrow(self, place: _Placed) -> None:
@@ -434,7 +439,7 @@ class Drawing(Pen):
             dash = {LOST: ' stroke-dasharray="7 5"', LATE: ' stroke-dasharray="2 4"'}.get(row.style, "")
             self.path(shape, stroke, f' stroke-width="1.6"{dash}')
             if row.style == LOST:
-                self.path(f"M{tip - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10", "lb", ' stroke-width="2.4"')
+                self.path(f"M{tip - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8", "lb", ' stroke-width="2.4"')
         for end in ends:
             if row.style != LOST and end != start:
                 way = 1 if end > start else -1

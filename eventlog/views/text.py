@@ -19,16 +19,18 @@ LEFT: Final = 10
 
 def text_ladder(sheet: Sheet, width: int = 0) -> str:
     """The sheet in columns; `width` is a column's, by default what the longest label needs, at most 40."""
-    longest = max([len(row.label) for row in sheet.rows if row.kind == ARROW], default=0)
-    width = width or min(40, max(22, longest + 6))
+    width = width or column_width(sheet)
     centre = {actor: LEFT + index * width + width // 2 for index, actor in enumerate(sheet.actors)}
     total = LEFT + width * len(sheet.actors)
     lines = [sheet.title, ""] if sheet.title else []
     lines.append((" " * LEFT + "".join([actor.center(width) for actor in sheet.actors])).rstrip())
     start_ms = sheet.rows[0].at_ms
+    gaps = dict(sheet.gaps)
     moments = {moment.row: (number, moment) for number, moment in enumerate(sheet.moments, 1)}
     for place, row in enumerate(sheet.rows):
         lines += _row(row, centre, total, f"{f'+{row.at_ms - start_ms:,} ms':>{LEFT - 1}} ")
+        if place in gaps:
+            lines.append(f"{'':{LEFT}}… {gaps[place]:,} events left out")
         if place in moments:
             number, moment = moments[place]
             lines.append(f"{'':{LEFT}}┄┄ logs ({number}) ┄┄")
@@ -37,6 +39,12 @@ def text_ladder(sheet: Sheet, width: int = 0) -> str:
         lines.append(f"{'':{LEFT}}… {sheet.left_out:,} events are left out")
     lines += ["", *known_text(sheet), "   ".join([LEGEND[style] for style in sheet.styles])]
     return "\n".join([line.rstrip() for line in lines]).rstrip() + "\n"
+
+
+def column_width(sheet: Sheet) -> int:
+    """What a column needs for the longest label, at most 40."""
+    longest = max([len(row.label) for row in sheet.rows if row.kind == ARROW], default=0)
+    return min(40, max(22, longest + 6))
 
 
 def _rails(centre: dict[str, int], total: int) -> list[str]:
@@ -65,7 +73,7 @@ def _row(row: Row, centre: dict[str, int], total: int, stamp: str) -> list[str]:
         _put(line, LEFT, f"{mark} {name}{row.label} ")
     below = [text for text in (beyond, *([row.told] if row.style == AGAIN or row.tone == "bad" else [])) if text]
     if row.kind == ARROW and row.why:
-        below.append(f"because {row.why}" if row.style != LOST else row.why)
+        below.append(row.why if row.style in (LOST, LATE) or row.fault else f"because {row.why}")
     lines = ["".join(line)]
     for text in below:
         lines += [" " * (LEFT + 2) + part for part in wrap(text, max(40, total - LEFT - 4))]

@@ -60,11 +60,18 @@ function render({model, el}) {
     picture.innerHTML = model.get("picture");
     const svg = picture.querySelector("svg");
     const steps = picture.querySelectorAll("[data-step]");
-    for (const step of steps) step.addEventListener("click", () => explain(+step.dataset.step));
+    for (const step of steps) {
+      const box = step.getBBox(), all = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      for (const [key, value] of Object.entries({x: box.x, y: box.y, width: box.width, height: box.height, fill: "transparent"})) {
+        all.setAttribute(key, value);
+      }
+      step.append(all); // a click beside the letters counts, too
+      step.addEventListener("click", () => explain(+step.dataset.step));
+    }
     why.textContent = model.get("now");
     if (svg) picture.scrollTop = picture.scrollHeight;
   };
-  const explain = (step) => { why.textContent = model.get("reasons")[step] || ""; };
+  const explain = (step) => { why.textContent = model.get("reasons")[step - 1] || ""; };
   const offered = () => {
     forks.textContent = "";
     make("b", "", "Fork the past: go back to this event, and let something else happen", forks);

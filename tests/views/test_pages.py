@@ -21,7 +21,8 @@ def filmed(*values: bytes, idempotence: bool = True) -> Film:
     film = watch(cluster)
     cluster.create_topic("orders")
     writer = cluster.producer("writer", request_timeout_ms=1000, linger_ms=0, batch_size=0, idempotence=idempotence)
-    writer.send("orders", b"m0").offset
+    writer.send("orders", b"m0")
+    writer.flush()
     cluster.lose_next_ack()
     for value in values:
         writer.send("orders", value)

@@ -81,7 +81,8 @@ def served(*options: str, rival: str = "") -> Iterator[Served]:
         own = [sys.executable, "-m", "eventlog", "serve", "--port", "0", *options]
         if not rival:
             compile_all = [sys.executable, "-m", "compileall", "-qq", str(Path(eventlog.__file__).parent)]
-            subprocess.run(compile_all, env=environment, check=False)
+            for command in ([sys.executable, "-c", LISTEN], compile_all):
+                subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         process = subprocess.Popen(shlex.split(rival) or own, stdout=subprocess.PIPE, text=True, env=environment)
         try:
             assert process.stdout is not None

@@ -92,8 +92,8 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._frames.append(frame)
         if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
-        if len(self._frames) >= READ_AHEAD and self._transport is not None:
+            self._arrived.set_result(None)  # it is taken at once: the socket needs no pause
+        elif len(self._frames) >= READ_AHEAD and self._transport is not None:
             self._transport.pause_reading()
 
     async def _next_frame(self) -> bytearray:
@@ -102,7 +102,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             await self._arrived
             self._arrived = None
         frame = self._frames.popleft()
-        if self._transport is not None:
+        if len(self._frames) < READ_AHEAD and self._transport is not None:
             self._transport.resume_reading()
         return frame
 

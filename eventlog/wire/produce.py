@@ -5,6 +5,8 @@ The bytes of each batch are copied once, out of the frame; from there to the log
 
 from __future__ import annotations
 
+import crc32c  # noqa: F401 (loaded with the room: the first producer doesn't wait for it)
+
 from eventlog.codec import open_batch
 from eventlog.errors import ErrorCode
 from eventlog.messages.broker_api import ProducePartition, ProducePartitionReply, ProduceReply, ProduceRequest

@@ -12,9 +12,12 @@ from eventlog.check import EXCUSED
 from eventlog.errors import InvariantViolation, RequestError
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import Played, Scenario
+from eventlog.sim.choices import ANYBODY
+from eventlog.sim.faults import Deviation
 from eventlog.sim.shrink import MOST_RUNS, Outcome, Plan, Run, Shrunk, shrink
 
 _FIRST_RECORD = re.compile(r" @(\d+)")
+_BROKER = re.compile(r"broker-(\d+)")
 
 
 def failure_of(played: Played, excused: bool = False) -> str:
@@ -67,10 +70,10 @@ def shrink_scenario(
 
 
 def _play_anew(rehearsal: Rehearsal, scenario: Scenario, plan: Plan) -> Played | None:
-    """None: it breaks before it begins."""
+    """None: it breaks before it begins, or asks for what this scenario does not have."""
     try:
         return Rehearsal(scenario, rehearsal.checks, rehearsal.most_events).play(plan)
-    except InvariantViolation:
+    except (InvariantViolation, RequestError):
         return None
 
 
@@ -84,7 +87,7 @@ def _smaller(scenario: Scenario, plan: Plan) -> Iterator[tuple[Scenario, Plan]]:
         for less in dict.fromkeys(values):
             if 0 < less < getattr(scenario, name):
                 changed: dict[str, Any] = {name: less}
-                yield replace(scenario, **changed), plan
+                yield replace(scenario, **changed), _aimed(plan, less) if name == "brokers" else plan
     first = int(scenario.is_warm)
     if scenario.records > 1:
         # The plan's names say which record a batch begins with.
@@ -93,6 +96,15 @@ def _smaller(scenario: Scenario, plan: Plan) -> Iterator[tuple[Scenario, Plan]]:
         yield replace(scenario, is_warm=True), plan
         # With a batch before them, the others come one place later.
         yield replace(scenario, is_warm=True), _moved(plan, lambda at: at + 1)
+
+
+def _aimed(plan: Plan, brokers: int) -> Plan:
+    """What was aimed at a broker that is gone strikes whom its event names."""
+
+    def is_there(deviation: Deviation) -> bool:
+        return all(int(number) <= brokers for number in _BROKER.findall(deviation.target))
+
+    return tuple([one if is_there(one) else one._replace(target=ANYBODY) for one in plan])
 
 
 def _moved(plan: Plan, move: Callable[[int], int]) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from eventlog.errors import RequestError
 from eventlog.exploring import Counterexample, explore
 from eventlog.hunting import hunt
+from eventlog.log import producer_state
+from eventlog.log.producer_state import ProducerEntry
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import find_scenario, play
 from eventlog.shrinking import failure_of, shrink_played, shrink_scenario
@@ -121,6 +124,54 @@ def test_the_scenario_gets_smaller_too_and_its_literal_is_enough() -> None:
     assert again.unused == ()
     assert failure_of(again, excused=True) == hunted.failure
     assert hunted.literal in hunted.report()
+
+
+def test_what_was_aimed_at_a_broker_is_aimed_anew_when_the_broker_is_left_out() -> None:
+    scenario = find_scenario("P2", **HOLE)
+    hunted = hunt(scenario, runs=17, seed=5, excused=True)
+    assert hunted.found is not None
+    assert hunted.told is not None
+    assert "broker-2" in repr(hunted.found.deviations)
+    assert hunted.told.stage.scenario.brokers == 1
+    assert "broker-2" not in repr(hunted.told.deviations)
+
+
+def no_memory_of_duplicates(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ProducerEntry, "find_duplicate", lambda entry, batch: None)
+
+
+def a_memory_of_one_batch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(producer_state, "REMEMBERED_BATCHES", 1)
+
+
+def nothing(patch: pytest.MonkeyPatch) -> None:
+    """Kafka's own hole needs no mistake."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "settings"),
+    [
+        (no_memory_of_duplicates, "P3", {}),
+        (a_memory_of_one_batch, "P3", {}),
+        (nothing, "one broker", HOLE),
+    ],
+)
+def test_what_walks_find_is_shrunk_to_no_more_than_three_above_the_least(
+    rule: Callable[[pytest.MonkeyPatch], None], name: str, settings: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In nine of ten cells, the aim is; in these, in all. What it takes at least, the search knows."""
+    rule(monkeypatch)
+    scenario = find_scenario(name, **settings)
+    known = explore(scenario, 3)
+    assert isinstance(known, Counterexample)
+    lengths = []
+    for seed in range(6):
+        hunted = hunt(scenario, runs=300, seed=seed, excused=known.excused, portfolio="su")
+        assert hunted.told is not None
+        assert hunted.told.unused == ()
+        lengths.append(len(hunted.told.deviations))
+    assert max(lengths) <= len(known.deviations) + 3
+    assert sum(lengths) <= 6 * (len(known.deviations) + 1)
 
 
 def test_a_run_that_breaks_nothing_is_not_shrunk() -> None:

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from eventlog.broker import queries
 from eventlog.broker.follower import Following, find_truncation, take
-from eventlog.broker.keeping import CLEAN_SHUTDOWN
+from eventlog.broker.keeping import CLEAN_SHUTDOWN, TOPIC_ID
 from eventlog.broker.leader import Leadership
 from eventlog.broker.leading import Leading
 from eventlog.broker.replica import Replica
 from eventlog.broker.waiting_room import WaitingMetadata, WaitingRoom
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
-from eventlog.log.store import StoreProvider
+from eventlog.log.store import LogStore, StoreProvider
 from eventlog.messages import (
     CloseConnection,
     Disconnected,
@@ -60,6 +60,7 @@ from eventlog.messages.controller_api import (
     PartitionRecord,
     RegisterBrokerReply,
     RegisterBrokerRequest,
+    RemoveTopicRecord,
     TopicRecord,
 )
 from eventlog.messages.metadata_image import MetadataImage
@@ -146,6 +147,9 @@ class Broker(Leading):
                 changed[record.topic_partition] = None
             elif isinstance(record, TopicRecord):
                 altered.append(record)
+            elif isinstance(record, RemoveTopicRecord):
+                changed = {known: None for known in changed if known.topic != record.topic}
+                self._remove(record.topic, out)
             else:
                 is_about_brokers = True
         for topic_partition in changed:
@@ -164,6 +168,23 @@ class Broker(Leading):
         out.append(self._fetch_metadata())
         return out
 
+    def _remove(self, topic: str, out: list[Envelope]) -> None:
+        """The topic was deleted: whoever waits for it is told, and its logs are gone."""
+        for topic_partition in [known for known in self.replicas if known.topic == topic]:
+            replica = self.replicas.pop(topic_partition)
+            self._fail_waiting_produces(topic_partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, out)
+            self._resign(replica, out)
+            self.stores.delete_log(topic_partition)
+
+    def _log_store(self, topic_partition: TopicPartition, topic_id: str) -> LogStore:
+        """The store of this topic's log; one that an earlier topic of that name left is emptied."""
+        store = self.stores.log_store(topic_partition)
+        if store.read_checkpoint(TOPIC_ID, topic_id) != topic_id:
+            self.stores.delete_log(topic_partition)
+            store = self.stores.log_store(topic_partition)
+        store.write_checkpoint(TOPIC_ID, topic_id)
+        return store
+
     def _apply_settings(self, topic: TopicRecord, now_ms: int) -> None:
         """A topic's settings changed: its logs go by them from now on. Whoever waits is not woken, as in Kafka."""
         settings = log_settings(self.settings, topic.settings)
@@ -179,9 +200,9 @@ class Broker(Leading):
         topic_partition = partition.topic_partition
         replica = self.replicas.get(topic_partition)
         if replica is None:
-            overrides = self.image.topics[topic_partition.topic].settings
-            settings = log_settings(self.settings, overrides)
-            log = PartitionLog(topic_partition, self.stores.log_store(topic_partition), settings, now_ms)
+            topic = self.image.topics[topic_partition.topic]
+            settings = log_settings(self.settings, topic.settings)
+            log = PartitionLog(topic_partition, self._log_store(topic_partition, topic.topic_id), settings, now_ms)
             replica = self.replicas[topic_partition] = Replica(log, partition)
             if log.log_end_offset:
                 self._mind_logs(now_ms)  # what an earlier process left grows old like any other
@@ -291,7 +312,9 @@ class Broker(Leading):
     def _on_fetch_reply(self, message: FetchReply, envelope: Envelope, now_ms: int) -> list[Envelope]:
         out: list[Envelope] = []
         for reply in message.partitions:
-            replica = self.replicas[reply.topic_partition]
+            replica = self.replicas.get(reply.topic_partition)
+            if replica is None:
+                continue  # its topic was deleted meanwhile
             following = replica.following
             if following is not None and following.connection == envelope.connection:
                 self._follow(replica, following, reply, now_ms, out)
@@ -309,6 +332,8 @@ class Broker(Leading):
             else:
                 if reply.batches and "flush" not in self.timers:
                     self._mind_logs(now_ms)
+                if reply.batches and log.settings.retention_bytes >= 0:
+                    self._mind_size(now_ms)
                 if "checkpoint" not in self.timers:
                     self.timers["checkpoint"] = now_ms + self.settings.replica_high_watermark_checkpoint_interval_ms
             out.append(self._fetch_next(replica, following))
@@ -326,9 +351,9 @@ class Broker(Leading):
     def _on_list_offsets_reply(self, message: ListOffsetsReply, envelope: Envelope, now_ms: int) -> list[Envelope]:
         """The leader had nothing at this log's end: cut to where it ends, or begin where it begins."""
         latest, earliest = message.partitions
-        replica = self.replicas[latest.topic_partition]
-        following = replica.following
-        if following is None or following.connection != envelope.connection:
+        replica = self.replicas.get(latest.topic_partition)
+        following = None if replica is None else replica.following
+        if replica is None or following is None or following.connection != envelope.connection:
             return []
         if latest.error is not NONE or earliest.error is not NONE:
             self.timers[f"fetch {replica.topic_partition}"] = now_ms + self.settings.replica_fetch_backoff_ms

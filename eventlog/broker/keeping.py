@@ -14,6 +14,8 @@ from eventlog.messages.controller_api import ControlledShutdownReply, Controlled
 SHUTDOWN_WAIT_MS: Final = 300_000
 """How long a stopping broker waits for the controller to move its leaderships, before it ends without (`KafkaServer`)."""
 CLEAN_SHUTDOWN: Final = "clean_shutdown"
+TOPIC_ID: Final = "topic_id"
+"""In a log's store: whose log it is (Kafka's `partition.metadata`)."""
 """Checkpoint of the broker epoch that ended in order: proof, at the next registration, that its disk lacks nothing."""
 
 
@@ -45,6 +47,11 @@ class Keeping(BrokerProcess):
         timers.setdefault("expire", now_ms + settings.producer_id_expiration_check_interval_ms)
         if "retention" not in timers:
             self._mind_retention(now_ms)
+
+    def _mind_size(self, now_ms: int) -> None:
+        """A log with a limit in bytes has grown: look at the next check, however far the one that was set is."""
+        soon_ms = now_ms + self.settings.log_retention_check_interval_ms
+        self.timers["retention"] = min(soon_ms, self.timers.get("retention", soon_ms))
 
     def _mind_retention(self, now_ms: int) -> None:
         """Look again at the first check after something may be too old; never, if nothing can be."""

@@ -201,6 +201,8 @@ class Leading(Reading):
         timers = self.timers
         if "flush" not in timers:
             self._mind_logs(now_ms)
+        if replica.log.settings.retention_bytes >= 0:
+            self._mind_size(now_ms)
         if leadership.remotes:
             if "lag" not in timers:
                 timers["lag"] = now_ms + self.settings.replica_lag_time_max_ms + 1
@@ -361,9 +363,9 @@ class Leading(Reading):
 
     def _on_alter_partition_reply(self, reply: AlterPartitionReply, envelope: Envelope, now_ms: int) -> list[Envelope]:
         out: list[Envelope] = []
-        replica = self.replicas[reply.topic_partition]
-        leadership = replica.leadership
-        if leadership is None:
+        replica = self.replicas.get(reply.topic_partition)
+        leadership = None if replica is None else replica.leadership
+        if replica is None or leadership is None:
             return out
         is_given_up = reply.error in (ErrorCode.INELIGIBLE_REPLICA, ErrorCode.OPERATION_NOT_ATTEMPTED)
         if leadership.answered(reply, reply.error is NONE, is_given_up):

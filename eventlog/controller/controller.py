@@ -20,6 +20,7 @@ from eventlog.messages.controller_api import (
     ControlledShutdownRequest,
     CreatePartitionsRequest,
     CreateTopicRequest,
+    DeleteTopicRequest,
     ElectLeaderRequest,
     ElectLeadersRequest,
     FenceBrokerRecord,
@@ -68,6 +69,7 @@ class Controller:
             ControlledShutdownRequest: self._on_controlled_shutdown,
             CreateTopicRequest: self._on_topic_request,
             CreatePartitionsRequest: self._on_topic_request,
+            DeleteTopicRequest: self._on_topic_request,
             AlterTopicRequest: self._on_topic_request,
             ElectLeaderRequest: self._on_topic_request,
             ElectLeadersRequest: self._on_topic_request,
@@ -273,6 +275,8 @@ class Controller:
             return topics.create_topic(self.image, request, topic_id)
         if isinstance(request, CreatePartitionsRequest):
             return topics.create_partitions(self.image, request)
+        if isinstance(request, DeleteTopicRequest):
+            return topics.delete_topic(self.image, request)
         if isinstance(request, AlterTopicRequest):
             return topics.alter_topic(self.image, self.settings, request)
         if isinstance(request, ElectLeadersRequest):

@@ -12,12 +12,15 @@ from eventlog.messages.controller_api import (
     CreatePartitionsRequest,
     CreateTopicReply,
     CreateTopicRequest,
+    DeleteTopicReply,
+    DeleteTopicRequest,
     ElectLeaderReply,
     ElectLeaderRequest,
     ElectLeadersReply,
     ElectLeadersRequest,
     MetadataRecord,
     PartitionRecord,
+    RemoveTopicRecord,
     TopicRecord,
 )
 from eventlog.messages.metadata_image import MetadataImage
@@ -45,8 +48,18 @@ def create_topic(image: MetadataImage, request: CreateTopicRequest, topic_id: st
         message = f"the replication factor must be from 1 to the {len(alive)} brokers that are alive, not {factor}"
         return [], CreateTopicReply(topic, ErrorCode.INVALID_REPLICATION_FACTOR, message)
     records: Records = [TopicRecord(topic, topic_id, overrides)]
-    records += _spread(topic, range(request.partitions), factor, alive)
+    records += _spread(topic, range(request.partitions), factor, alive, image.deleted.get(topic, 0))
     return records, CreateTopicReply(topic, NONE)
+
+
+def delete_topic(image: MetadataImage, request: DeleteTopicRequest) -> tuple[Records, DeleteTopicReply]:
+    """No such topic any more: its partitions go with it, and what is in them."""
+    topic = request.topic
+    if topic not in image.topics:
+        message = f"there is no topic {topic!r}"
+        return [], DeleteTopicReply(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
+    newest = max([partition.leader_epoch for partition in image.partitions_of(topic)])
+    return [RemoveTopicRecord(topic, newest + 1)], DeleteTopicReply(topic, NONE)
 
 
 def create_partitions(image: MetadataImage, request: CreatePartitionsRequest) -> tuple[Records, CreatePartitionsReply]:
@@ -64,16 +77,17 @@ def create_partitions(image: MetadataImage, request: CreatePartitionsRequest) ->
     if factor > len(alive):
         message = f"topic {topic!r} has {factor} replicas of a partition, but only {len(alive)} brokers are alive"
         return [], CreatePartitionsReply(topic, ErrorCode.INVALID_REPLICATION_FACTOR, message)
-    records = _spread(topic, range(len(present), request.partitions), factor, alive)
+    new = range(len(present), request.partitions)
+    records = _spread(topic, new, factor, alive, image.deleted.get(topic, 0))
     return records, CreatePartitionsReply(topic, NONE)
 
 
-def _spread(topic: str, partitions: range, factor: int, alive: tuple[int, ...]) -> Records:
+def _spread(topic: str, partitions: range, factor: int, alive: tuple[int, ...], leader_epoch: int) -> Records:
     """New partitions, round robin over the brokers."""
     records: Records = []
     for partition in partitions:
         replicas = tuple([alive[(partition + index) % len(alive)] for index in range(factor)])
-        records.append(PartitionRecord(TopicPartition(topic, partition), replicas, replicas, replicas[0], 0, 0))
+        records.append(PartitionRecord(TopicPartition(topic, partition), replicas, replicas, replicas[0], leader_epoch, 0))
     return records
 
 

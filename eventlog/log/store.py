@@ -80,6 +80,10 @@ class StoreProvider(Protocol):
         """The store of this replica, made empty when there is none yet."""
         ...
 
+    def delete_log(self, topic_partition: Any) -> None:
+        """Forget the store of this replica and all that is in it; nothing happens when there is none."""
+        ...
+
     def write_checkpoint(self, name: str, value: Any) -> None:
         """Keep a small immutable value of the broker itself durably, at once."""
         ...

@@ -47,6 +47,17 @@ class TopicRecord(NamedTuple):
     settings: tuple[tuple[str, int | str | bool], ...]
 
 
+class RemoveTopicRecord(NamedTuple):
+    """The topic is gone, with all its partitions. One of the same name, made later, is another one.
+
+    `next_leader_epoch` is above all that its partitions had: where the later one begins. So a broker that has not heard
+    yet of either refuses by its leader epoch what is meant for the other.
+    """
+
+    topic: str
+    next_leader_epoch: int
+
+
 class PartitionRecord(NamedTuple):
     """The whole registration of a partition; a change writes it anew.
 
@@ -79,6 +90,7 @@ MetadataRecord = (
     | UnfenceBrokerRecord
     | ShuttingDownBrokerRecord
     | TopicRecord
+    | RemoveTopicRecord
     | PartitionRecord
     | ProducerIdsRecord
 )
@@ -184,6 +196,16 @@ class CreatePartitionsRequest(NamedTuple):
 
 
 class CreatePartitionsReply(NamedTuple):
+    topic: str
+    error: ErrorCode
+    error_message: str = ""
+
+
+class DeleteTopicRequest(NamedTuple):
+    topic: str
+
+
+class DeleteTopicReply(NamedTuple):
     topic: str
     error: ErrorCode
     error_message: str = ""

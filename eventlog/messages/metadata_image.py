@@ -14,6 +14,7 @@ from eventlog.messages.controller_api import (
     PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
+    RemoveTopicRecord,
     ShuttingDownBrokerRecord,
     TopicRecord,
     UnfenceBrokerRecord,
@@ -38,13 +39,15 @@ class BrokerRegistration(NamedTuple):
 class MetadataImage:
     """Brokers, topics and partitions after `end_offset` records of the metadata log."""
 
-    __slots__ = ("brokers", "end_offset", "next_producer_id", "partitions", "topics")
+    __slots__ = ("brokers", "deleted", "end_offset", "next_producer_id", "partitions", "topics")
 
     def __init__(self) -> None:
         self.end_offset = 0
         self.brokers: dict[int, BrokerRegistration] = {}
         self.topics: dict[str, TopicRecord] = {}
         self.partitions: dict[TopicPartition, PartitionRecord] = {}
+        # Topics that were deleted, and the leader epoch with which one of that name begins.
+        self.deleted: dict[str, int] = {}
         self.next_producer_id = 0
 
     def replay(self, record: MetadataRecord) -> None:
@@ -54,6 +57,11 @@ class MetadataImage:
             self.partitions[record.topic_partition] = record
         elif isinstance(record, TopicRecord):
             self.topics[record.topic] = record
+        elif isinstance(record, RemoveTopicRecord):
+            self.deleted[record.topic] = record.next_leader_epoch
+            del self.topics[record.topic]
+            for partition in self.partitions_of(record.topic):
+                del self.partitions[partition.topic_partition]
         elif isinstance(record, RegisterBrokerRecord):
             self.brokers[record.broker_id] = BrokerRegistration(*record, is_fenced=True)
         elif isinstance(record, FenceBrokerRecord | UnfenceBrokerRecord):
@@ -89,13 +97,15 @@ class MetadataImage:
             tuple(self.brokers.items()),
             tuple(self.topics.items()),
             tuple(self.partitions.items()),
+            tuple(self.deleted.items()),
         )
 
     @classmethod
     def thaw(cls, frozen: Frozen) -> MetadataImage:
         image = cls.__new__(cls)
-        image.end_offset, image.next_producer_id, brokers, topics, partitions = frozen
+        image.end_offset, image.next_producer_id, brokers, topics, partitions, deleted = frozen
         image.brokers = dict(brokers)
         image.topics = dict(topics)
         image.partitions = dict(partitions)
+        image.deleted = dict(deleted)
         return image

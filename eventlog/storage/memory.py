@@ -161,6 +161,9 @@ class MemoryStores:
             store = self.logs[topic_partition] = MemoryLogStore()
         return store
 
+    def delete_log(self, topic_partition: TopicPartition) -> None:
+        self.logs.pop(topic_partition, None)
+
     def lose_unflushed_tails(self) -> list[tuple[TopicPartition, int, int]]:
         """(partition, from offset, to offset) of what was lost, where anything was."""
         lost = []

@@ -17,14 +17,20 @@ from eventlog.messages.broker_api import (
     TxnMarker,
     WriteTxnMarkersRequest,
 )
-from eventlog.messages.controller_api import NO_LEADER, CreatePartitionsRequest, CreateTopicRequest, ElectLeadersRequest
+from eventlog.messages.controller_api import (
+    NO_LEADER,
+    CreatePartitionsRequest,
+    CreateTopicRequest,
+    DeleteTopicRequest,
+    ElectLeadersRequest,
+)
 from eventlog.values import TopicPartition
 from eventlog.wire.call import Call
 from eventlog.wire.configs import configs_of, overrides_of
 from eventlog.wire.envelopes import read_request, write_answer
 from eventlog.wire.metadata import ALL_CLUSTER_OPERATIONS, NOT_ASKED_FOR
 from eventlog.wire.primitives import Writer
-from eventlog.wire.topics import INTERNAL, is_legal_name, uuid_of
+from eventlog.wire.topics import INTERNAL, find_topic, is_legal_name, uuid_of
 
 Values = dict[str, Any]
 
@@ -97,6 +103,44 @@ class CreateTopics(ByKio):
 
     def refuse(self, call: Call, error: int) -> Values:
         return {"topics": [{"name": topic.name, "error_code": error, "configs": []} for topic in call.asked.topics]}
+
+
+class DeleteTopics(ByKio):
+    """v1 to v6. The newest names topics by their ids as well."""
+
+    async def answer(self, call: Call) -> Values:
+        rows = []
+        for name, topic_id in self._wanted(call):
+            known = name if topic_id is None else find_topic(call.door.world.controller.image, topic_id)
+            if known is None:
+                rows.append(self._row(call, None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host it."))
+                continue
+            made = call.door.world.controller.image.topics.get(known)
+            reply = await call.ask(DeleteTopicRequest(known), server=CONTROLLER)
+            if made is not None:
+                topic_id = uuid_of(made.topic_id)
+            rows.append(self._row(call, known, topic_id, reply.error, reply.error_message))
+        return {"responses": rows}
+
+    @staticmethod
+    def _wanted(call: Call) -> list[tuple[str | None, bytes | None]]:
+        """(name, id) of each: one of them."""
+        if call.version < 6:
+            return [(name, None) for name in call.asked.topic_names]
+        # A null id stands beside a name, and the other way round.
+        return [(each.name, None if each.name is not None else each.topic_id.bytes) for each in call.asked.topics]
+
+    @staticmethod
+    def _row(call: Call, name: str | None, topic_id: bytes | None, error: int, message: str = "") -> Values:
+        row: Values = {"name": name, "error_code": error}
+        if call.version >= 5:
+            row["error_message"] = message or None
+        if call.version >= 6:
+            row["topic_id"] = topic_id
+        return row
+
+    def refuse(self, call: Call, error: int) -> Values:
+        return {"responses": [self._row(call, name, topic_id, error) for name, topic_id in self._wanted(call)]}
 
 
 class CreatePartitions(ByKio):
@@ -306,6 +350,7 @@ class WriteTxnMarkers(ByKio):
 
 HANDLERS = {
     19: CreateTopics(),
+    20: DeleteTopics(),
     21: DeleteRecords(),
     27: WriteTxnMarkers(),
     37: CreatePartitions(),

@@ -33,6 +33,7 @@ _ROWS: Final = (
     Api(11, "JoinGroup", 0, 0, 9, 6, "refusals"),
     Api(18, "ApiVersions", 0, 0, 4, 3, "hello"),
     Api(19, "CreateTopics", 2, 2, 7, 5, "admin"),
+    Api(20, "DeleteTopics", 1, 1, 6, 4, "admin"),
     Api(21, "DeleteRecords", 0, 0, 2, 2, "admin"),
     Api(22, "InitProducerId", 0, 0, 5, 2, "producer_ids"),
     Api(23, "OffsetForLeaderEpoch", 2, 2, 4, 4, "offsets"),

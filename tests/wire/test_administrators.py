@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from wire_clients import READ_S, Confluent
-from wire_stage import PRODUCE, RawClient, produced
+from wire_stage import FETCH, PRODUCE, RawClient, fetched, produced, request, response
 
 from eventlog.codec import encode_batch
 from eventlog.values import Record, record_batch
@@ -79,6 +79,64 @@ def test_records_are_deleted_by_every_version(kafka: EventlogKafka, client: RawC
     told = [(each.partition_index, each.low_watermark, each.error_code) for each in answer.topics[0].partitions]
     assert told == [(0, 3, 0), (9, -1, 3)]
     assert kafka.values("orders", 0) == [b"3", b"4"]
+
+
+@pytest.mark.parametrize("version", range(1, 7))
+def test_topics_are_deleted_by_every_version(kafka: EventlogKafka, client: RawClient, version: int) -> None:
+    client.ask(PRODUCE, 9, **produced("orders", BATCH))
+    known = uuid_of(kafka.cluster._world.controller.image.topics["orders"].topic_id)
+    asked: dict[str, Any] = {"topic_names": ["orders", "none"]}
+    if version >= 6:
+        asked = {"topics": [{"name": "orders"}, {"name": "none"}, {"topic_id": b"\x07" * 16}]}
+    answer = client.ask(20, version, timeout=1000, **asked)
+    assert [(each.name, each.error_code) for each in answer.responses] == [
+        ("orders", 0),
+        ("none", 3),
+        (None, 100),
+    ][: 3 if version >= 6 else 2]
+    if version >= 6:
+        assert answer.responses[0].topic_id.bytes == known
+    (topic,) = client.ask(3, 9, topics=[{"name": "orders"}], allow_auto_topic_creation=False).topics
+    assert topic.error_code == 3
+
+
+def test_a_topic_is_deleted_by_its_id(kafka: EventlogKafka, client: RawClient) -> None:
+    known = uuid_of(kafka.cluster._world.controller.image.topics["orders"].topic_id)
+    (gone,) = client.ask(20, 6, timeout=1000, topics=[{"name": None, "topic_id": known}]).responses
+    assert (gone.name, gone.error_code) == ("orders", 0)
+
+
+def test_a_topic_made_anew_is_empty_and_another_one(kafka: EventlogKafka, client: RawClient) -> None:
+    for value in (b"a", b"b"):
+        assert Confluent.write(kafka.bootstrap, "orders", [value], True) == [0]
+        assert kafka.values("orders") == [value]
+        before = kafka.cluster._world.controller.image.topics["orders"].topic_id
+        client.ask(20, 5, timeout=1000, topic_names=["orders"])
+        kafka.cluster.create_topic("orders", 2)
+        assert kafka.cluster._world.controller.image.topics["orders"].topic_id != before
+        assert kafka.values("orders") == []
+
+
+def test_whoever_waits_for_a_topic_that_is_deleted_is_told(kafka: EventlogKafka, client: RawClient) -> None:
+    client.send(request(FETCH, 12, 9, **fetched("orders", 0, max_wait_ms=60_000)))
+    kafka.cluster.delete_topic("orders")
+    _, answer = response(FETCH, 12, client.receive())
+    assert answer.responses[0].partitions[0].error_code == 3
+
+
+def test_a_broker_that_was_down_does_not_keep_what_was_deleted(kafka: EventlogKafka, client: RawClient) -> None:
+    client.ask(PRODUCE, 9, **produced("orders", BATCH))
+    follower = next(each for each in (1, 2, 3) if each != kafka.cluster.leader("orders"))
+    kafka.cluster.wait_for(lambda: len(kafka.cluster.records("orders", 0)) == 5)
+    kafka.cluster.crash(follower)
+    kafka.faults.notice(follower)
+    kafka.cluster.delete_topic("orders")
+    kafka.cluster.create_topic("orders", 2, 2)
+    kafka.cluster.create_partitions("orders", 4)
+    kafka.cluster.restart(follower)
+    kafka.cluster.elect("orders", 3, kafka.cluster.in_sync_replicas("orders", 3)[-1])
+    assert kafka.values("orders") == []
+    assert kafka.cluster.check().held
 
 
 @pytest.mark.parametrize("version", range(3))

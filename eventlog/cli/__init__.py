@@ -18,6 +18,7 @@ from typing import Any
 
 from eventlog.cli.explore import add_explore
 from eventlog.cli.hunt import add_hunt
+from eventlog.cli.museum import add_museum
 from eventlog.cli.run import add_check, add_replay, add_run
 from eventlog.cli.scene import add_scene
 from eventlog.cli.serve import add_serve
@@ -36,6 +37,7 @@ EPILOG = """examples:
   eventlog explore P2 -k 2                      every run of a small world within two deviations
   eventlog hunt P2 --snapshot-batches 1 --excused  walks until a promise breaks, and the find made small
   eventlog scene lost-ack --step                a prepared story, step by step in the terminal
+  eventlog museum 14                            a bug of the past, with the mistake and without
   eventlog serve --brokers 3 --control 9644     a cluster for Kafka clients of any language, with faults by HTTP
 """
 
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(commands)
     add_explore(commands)
     add_hunt(commands)
+    add_museum(commands)
     add_scene(commands)
     add_serve(commands)
     return parser

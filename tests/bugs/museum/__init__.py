@@ -1,1 +1,1 @@
-"""The bugs, one module each; `catalogue` puts them in order."""
+"""The bugs that are no exhibits of `eventlog.museum`, one module each; `catalogue` puts all of them in order."""

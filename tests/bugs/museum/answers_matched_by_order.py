@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from eventlog.client.link import Link
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 
 from eventlog.log.partition_log import AppendResult, PartitionLog
 from eventlog.log.producer_state import Verdict
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

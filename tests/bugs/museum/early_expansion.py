@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager
 
 from eventlog.broker.leader import Leadership
 from eventlog.messages.metadata_image import MetadataImage
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from eventlog.broker.broker import Broker
 from eventlog.messages.controller_api import PartitionRecord
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 
 from eventlog.controller import election
 from eventlog.messages.controller_api import PartitionRecord
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from eventlog.broker.broker import Broker
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from eventlog.messages.controller_api import ProducerIdsRecord
 from eventlog.messages.metadata_image import MetadataImage
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -7,9 +7,8 @@ from typing import Any
 
 from eventlog.errors import ErrorCode
 from eventlog.log.partition_log import PartitionLog
+from eventlog.museum.exhibit import replaced
 from eventlog.values.record import placed
-
-from ..patching import replaced
 
 
 def plant() -> AbstractContextManager[None]:

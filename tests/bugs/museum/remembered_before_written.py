@@ -11,9 +11,8 @@ from typing import Any
 
 from eventlog.broker.broker import Broker
 from eventlog.errors import ErrorCode
+from eventlog.museum.exhibit import replaced
 from eventlog.values.record import placed
-
-from ..patching import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from eventlog.log.producer_state import ProducerEntry, ProducerState
+from eventlog.museum.exhibit import replaced
 from eventlog.values import RecordBatch
-
-from ..patching import replaced
 
 
 def plant() -> AbstractContextManager[None]:

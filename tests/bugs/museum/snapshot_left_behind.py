@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager
 
 from eventlog.log.partition_log import PartitionLog
 from eventlog.log.snapshot import Unusable, decode_snapshot
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from eventlog.controller.controller import Controller
 from eventlog.errors import ErrorCode
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

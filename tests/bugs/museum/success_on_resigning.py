@@ -7,8 +7,7 @@ from typing import Any
 
 from eventlog.broker.broker import Broker
 from eventlog.errors import ErrorCode
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

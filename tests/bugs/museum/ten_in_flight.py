@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from eventlog.client.sender import Sender
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from eventlog.client import sender
 from eventlog.client.verdicts import ACTIONS, SUCCEED, Row
 from eventlog.errors import ErrorCode
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

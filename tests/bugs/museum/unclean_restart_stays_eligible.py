@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager
 
 from eventlog.controller.controller import Controller
 from eventlog.messages.controller_api import MetadataRecord
-
-from ..patching import replaced
+from eventlog.museum.exhibit import replaced
 
 
 def plant() -> AbstractContextManager[None]:

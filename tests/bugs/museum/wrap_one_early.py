@@ -8,9 +8,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from eventlog.client import batches
+from eventlog.museum.exhibit import replaced
 from eventlog.values import MAX_SEQUENCE
-
-from ..patching import replaced
 
 
 def plant() -> AbstractContextManager[None]:

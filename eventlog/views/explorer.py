@@ -89,6 +89,9 @@ class Explorer(anywidget.AnyWidget):
         """The run that is shown."""
         return self._pasts[-1]
 
+    def __repr__(self) -> str:
+        return f"<Explorer of {self.past!r}, at event {self.index}>"
+
     def fork(self, deviation: Deviation | tuple[str, int, str, str, int]) -> None:
         """Go back to the event that is shown, and let `deviation` happen after it."""
         self._take(self.past.fork(self.index, deviation))

@@ -1,7 +1,8 @@
-"""Notebooks run from top to bottom, and print what is stored in them."""
+"""Notebooks run from top to bottom, quickly, and print what is stored in them; each teaches and each asks."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,15 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+SUBJECTS = [
+    "01_idempotent_writer",
+    "02_replication",
+    "03_chaos",
+    "04_break_it_yourself",
+    "05_the_pattern",
+    "06_search_finds_your_bug",
+]
+LONGEST_S = 20
 
 
 def printed(notebook: Any) -> list[list[str]]:
@@ -20,7 +30,7 @@ def printed(notebook: Any) -> list[list[str]]:
             shown = [output.get("text") or "" for output in cell.outputs if output.output_type == "stream"]
             for output in cell.outputs:
                 data = output.get("data", {})
-                shown += [data[kind] for kind in ("text/html", "text/plain") if kind in data]
+                shown += [data[kind] for kind in ("text/html", "image/svg+xml", "text/plain") if kind in data]
                 assert output.output_type != "error", output
             found.append(shown)
     return found
@@ -30,9 +40,19 @@ def printed(notebook: Any) -> list[list[str]]:
 def test_a_notebook_runs_and_shows_what_is_stored_in_it(path: Path) -> None:
     stored = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     again = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    began_s = time.perf_counter()
     NotebookClient(again, timeout=60, kernel_name="python3").execute()
+    assert time.perf_counter() - began_s < LONGEST_S
     assert printed(again) == printed(stored)
 
 
-def test_there_is_a_notebook() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["idempotent_writer"]
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_what_is_learned_and_ends_with_exercises_whose_answers_are_hidden(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells  # type: ignore[no-untyped-call]
+    assert "**What you will learn:**" in cells[0].source
+    assert "## Exercises" in cells[-1].source
+    assert "<details><summary>Answers</summary>" in cells[-1].source
+
+
+def test_the_notebooks_are_those_that_are_promised() -> None:
+    assert [path.stem for path in NOTEBOOKS] == SUBJECTS

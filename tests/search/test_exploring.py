@@ -35,8 +35,9 @@ def test_kafkas_hole_is_gone_when_all_five_batches_are_kept() -> None:
     assert dict(found.marks)["restart"] > 0
 
 
-def test_kafkas_hole_over_a_failover_is_a_lost_answer_a_restarted_follower_and_its_election() -> None:
-    found = explore(find_scenario("P2", producer_snapshot_batches=1), 3)
+@pytest.mark.parametrize("name", ["P2", "P3"])
+def test_kafkas_hole_over_a_failover_is_a_lost_answer_a_restarted_follower_and_its_election(name: str) -> None:
+    found = explore(find_scenario(name, producer_snapshot_batches=1), 3)
     assert isinstance(found, Counterexample)
     assert found.promise == "H2"
     assert [deviation.fault for deviation in found.deviations] == ["reply_lost", "crash", "election"]

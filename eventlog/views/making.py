@@ -85,12 +85,18 @@ def chosen_moments(
         return sorted({place % len(rows): None for place in moments})
     if film is None:
         return [last]
-    worth = [place for place, row in enumerate(rows) if _is_struck(row)]
-    return [*worth[: MOST_MOMENTS - 1], last] if last not in worth[: MOST_MOMENTS - 1] else worth[: MOST_MOMENTS - 1]
+    worth = sorted([place for place, row in enumerate(rows) if _weight(row)], key=lambda place: -_weight(rows[place]))
+    chosen = sorted(worth[: MOST_MOMENTS - 1])
+    return chosen if last in chosen else [*chosen, last]
 
 
-def _is_struck(row: Row) -> bool:
-    return (row.kind == FAULT and row.tone == BAD) or row.style == LOST or "parts from" in row.label
+def _weight(row: Row) -> int:
+    """How much a row deserves that the logs after it are shown: a cut log most, then a lost message, then a fault."""
+    if "parts from" in row.label:
+        return 3
+    if row.style == LOST:
+        return 2
+    return 1 if row.kind == FAULT and row.tone == BAD else 0
 
 
 def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:

@@ -11,7 +11,7 @@ from eventlog.errors import RequestError
 from eventlog.views.film import Film
 from eventlog.views.html import html_ladder
 from eventlog.views.making import sheet_of
-from eventlog.views.scenes import find_scene
+from eventlog.views.scenes import MOST_STEPS, find_scene
 from eventlog.views.sheet import Sheet
 from eventlog.views.svg import svg_side_by_side
 from eventlog.views.text import text_ladder
@@ -131,7 +131,7 @@ def scene(name: str | int, *, display: str = "all") -> Ladder:
     sheets, sources = [], []
     for title, act in found.takes:
         film, start, end, options = act()
-        framed = {**options, "title": title}
+        framed = {"most_rows": MOST_STEPS, **options, "title": title}
         sheets.append(sheet_of(film, start, end, **framed))
         sources.append(Source(film, start, end, framed))
     return Ladder(sheets, sources, display, found.question if len(sheets) > 1 else "")

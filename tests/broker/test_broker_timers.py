@@ -61,6 +61,15 @@ def test_an_idle_broker_has_no_timers_but_for_what_grows_too_old() -> None:
     assert all(0 <= broker.deadlines()["retention"] - T0 - week_ms <= 300_000 for broker in stage.world.brokers())
 
 
+def test_a_limit_in_bytes_holds_at_every_check_on_every_replica_while_more_is_written() -> None:
+    stage = Stage(log_retention_bytes=200, log_segment_bytes=100, log_retention_check_interval_ms=1_000)
+    for number in range(30):
+        assert stage.produce(1, A, 0, number) == number
+        stage.run(1_000)
+    stage.run(2_000)
+    assert all(stage.replica(each).log.log_start_offset >= 24 for each in (1, 2, 3))
+
+
 def test_an_idle_broker_that_keeps_everything_has_no_timers() -> None:
     stage = Stage(log_retention_ms=-1)
     stage.produce(1, A, 0, 0)

@@ -12,12 +12,12 @@ M3. One exhibit is one module. It takes part in the list, the telling, the hunt 
 | module | what |
 |---|---|
 | `exhibit` | what an exhibit is, and its run with and without the mistake |
-| `gallery` | which there are, and which wait for transactions |
+| `gallery` | which there are, and which wait |
 | `telling` | one of them as a story, before and after |
 | `table` | who finds it, how soon, and how well it shrinks |
 | `commands` | `eventlog museum` |
 
-Not here: bugs that need transactions or a coordinator (`gallery.WAITING` names them).
+Not here: bugs that need transactions or a coordinator, and four more (`gallery.WAITING` names them all).
 
 Sources: Kafka's issue tracker and improvement proposals, Jepsen's reports, and the clients' own trackers, as each exhibit
 says.

@@ -178,3 +178,11 @@ def test_a_module_that_is_no_exhibit_is_named(
     finally:
         for name in ("bad_exhibits", "bad_exhibits.wrong"):
             sys.modules.pop(name, None)
+
+
+def test_a_smaller_world_that_never_begins_is_no_reason_to_stop_shrinking() -> None:
+    exhibit = GALLERY["follower_judges"]
+    with exhibit.planted():
+        hunted = hunt(exhibit.scenario, runs=1, seed=0)
+    assert hunted.failure == "H13"
+    assert hunted.told is not None

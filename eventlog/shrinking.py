@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from eventlog.check import EXCUSED
-from eventlog.errors import InvariantViolation, RequestError, UnknownOutcomeError
+from eventlog.errors import InvariantViolation, RequestError
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import Played, Scenario
 from eventlog.sim.choices import ANYBODY
@@ -70,10 +70,10 @@ def shrink_scenario(
 
 
 def _play_anew(rehearsal: Rehearsal, scenario: Scenario, plan: Plan) -> Played | None:
-    """None: it breaks before it begins, or asks for what this scenario does not have."""
+    """None: it breaks before it begins, never begins, or asks for what this scenario does not have."""
     try:
         return Rehearsal(scenario, rehearsal.checks, rehearsal.most_events).play(plan)
-    except (InvariantViolation, RequestError):
+    except (InvariantViolation, RequestError, UnknownOutcomeError):
         return None
 
 

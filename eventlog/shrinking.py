@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from eventlog.check import EXCUSED
-from eventlog.errors import InvariantViolation, RequestError
+from eventlog.errors import InvariantViolation, RequestError, UnknownOutcomeError
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import Played, Scenario
 from eventlog.sim.choices import ANYBODY

@@ -380,6 +380,7 @@ def test_a_script_for_a_value_does_nothing_and_100_kb_are_cut_with_a_count() -> 
         assert "<script" not in view.html
     assert "xxxxxxxxxxx…+99,989" in ladder(film).text
     assert "xxxxxxxxxxx…+99,989" in ladder(film).svg
+    assert "<script>ale…+14 · seq 0" in ladder(film).text
     assert "\x1b" not in ladder(film).text
 
 

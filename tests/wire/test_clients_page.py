@@ -13,6 +13,7 @@ from wire_stage import conversations, frames
 from eventlog.wire.versions import APIS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka_clients.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SNIPPETS = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def test_" in block]
 REFUSED = ("JoinGroup",)
 """Listed, and always answered with an error."""
@@ -31,10 +32,11 @@ def test_the_pages_tests_pass_as_they_stand_there(snippet: str, tmp_path: Path) 
     assert f"{4 if 'parametrize' in snippet else 1} passed" in done.stdout
 
 
-def test_the_story_takes_fifteen_lines_with_each_client() -> None:
+def test_the_story_takes_fifteen_lines_with_each_client_and_stands_in_the_readme() -> None:
     stories = [snippet for snippet in SNIPPETS if "lose_reply" in snippet]
     assert len(stories) == 3
     assert all(len(story.splitlines()) <= 16 for story in stories)
+    assert all(story in README for story in stories)
 
 
 def test_what_the_page_says_is_not_served_is_what_clients_asked_for_and_is_not() -> None:

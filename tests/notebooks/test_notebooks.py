@@ -27,7 +27,9 @@ def printed(notebook: Any) -> list[list[str]]:
     found = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            shown = [output.get("text") or "" for output in cell.outputs if output.output_type == "stream"]
+            # How a stream is cut into pieces is the kernel's affair.
+            streams = [output.get("text") or "" for output in cell.outputs if output.output_type == "stream"]
+            shown = ["".join(streams)] if streams else []
             for output in cell.outputs:
                 data = output.get("data", {})
                 shown += [data[kind] for kind in ("text/html", "image/svg+xml", "text/plain") if kind in data]

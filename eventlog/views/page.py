@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
 from eventlog.values import RecordBatch, TopicPartition
-from eventlog.views.film import Film, Frame, watch
+from eventlog.views.film import Film, Frame
 from eventlog.views.making import actors_of, fitted, summary_of
 from eventlog.views.reading import Reading
 from eventlog.views.sheet import MOST_CELLS, Cell, Names, Row, Sheet, Strip, known_of
@@ -72,7 +72,7 @@ def run_of(
     if wanted is None and reading.written:
         wanted = max(reading.written, key=lambda known: reading.written[known])
     states: list[State] = []
-    seen = film if film is not None else (watch(cluster) if end == len(events) else None)
+    seen = film if film is not None else (Film(cluster) if end == len(events) else None)
     if seen is not None and wanted is not None:
         states = states_of(reading.names, seen, wanted, rows, end)
     letters = tuple([(name, letter, reading.names.plain[name]) for name, letter in reading.names.letters.items()])

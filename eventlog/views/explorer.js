@@ -75,6 +75,7 @@ function render({model, el}) {
   const offered = () => {
     forks.textContent = "";
     make("b", "", "Fork the past: go back to this event, and let something else happen", forks);
+    if (!model.get("offers").length) make("span", "", "Nothing more can go wrong from here on: go to an earlier event.", forks);
     model.get("offers").forEach(([label, said], index) => {
       button(label, said, () => ask({do: "fork", index}), forks).dataset.fork = index;
     });

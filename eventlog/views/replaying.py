@@ -196,7 +196,9 @@ class Past:
         return tuple(sorted(found.values(), key=lambda deviation: self.faults.index(deviation.fault)))
 
     def standing(self, seen_events: int) -> tuple[Deviation, ...]:
-        """The faults that last at that moment."""
+        """The faults that last at that moment; none any more once the run has healed everything at its end."""
+        if seen_events > self.healed_from:
+            return ()
         now_ms = self._time(seen_events)
         return tuple(
             [

@@ -63,6 +63,7 @@ def test_what_is_broken_is_healed_from_that_moment_on_and_in_the_literal() -> No
     assert [deviation.duration_ms for deviation in broken.deviations] == [-1]
     moment = struck_at(broken) + 6
     assert [deviation.fault for deviation in broken.standing(moment)] == ["crash"]
+    assert broken.standing(broken.last) == ()  # at its end a run is healed
     healed = broken.heal(moment)
     assert healed.deviations[0].duration_ms > 0
     one, other = broken.cluster.recorder.events[:moment], healed.cluster.recorder.events[:moment]

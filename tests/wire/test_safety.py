@@ -104,6 +104,19 @@ def test_a_client_that_dies_in_the_middle_of_a_frame_is_forgotten(door: Door, by
     door.cluster.wait_for(lambda: len(door.connections) == 1)
 
 
+def test_half_open_connections_hold_nobody_up(door: Door, bystander: RawClient) -> None:
+    silent = [RawClient(door.bootstrap.split(",")[0]) for _ in range(50)]
+    for number, client in enumerate(silent):
+        client.socket.sendall((b"", length(1000)[:2], length(1000) + bytes(500))[number % 3])
+    while len(door.connections) < 51:
+        assert bystander.ask(API_VERSIONS, 0).error_code == 0
+    for client in silent:
+        client.socket.shutdown(socket.SHUT_WR)
+    assert all(client.is_ended() for client in silent)
+    for client in silent:
+        client.socket.close()
+
+
 def test_a_client_that_dies_while_it_waits_is_forgotten(door: Door, bystander: RawClient) -> None:
     client = RawClient(door.bootstrap)
     client.send(request(FETCH, 12, 1, **fetched("orders", 0, max_wait_ms=600_000)))

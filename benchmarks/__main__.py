@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import checking, codec, heart, recovery, searching, sending, starting, wire, worlds
+from benchmarks import checking, codec, heart, pictures, recovery, searching, sending, starting, wire, worlds
 from benchmarks.timing import NotMeasuredError, Row
 
 ROWS: dict[str, Callable[[], list[Row]]] = {
@@ -27,6 +27,7 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "checking": checking.checking,
     "spec": searching.spec,
     "explore": searching.explored,
+    "ladder": pictures.ladder,
     "wire": wire.wire,
     "wire-start": wire.start,
     "wire-round-trip": wire.round_trip,

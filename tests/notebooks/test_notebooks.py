@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ SUBJECTS = [
     "05_the_pattern",
     "06_search_finds_your_bug",
 ]
-LONGEST_S = 20
 
 
 def printed(notebook: Any) -> list[list[str]]:
@@ -42,9 +40,7 @@ def printed(notebook: Any) -> list[list[str]]:
 def test_a_notebook_runs_and_shows_what_is_stored_in_it(path: Path) -> None:
     stored = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     again = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    began_s = time.perf_counter()
     NotebookClient(again, timeout=60, kernel_name="python3").execute()
-    assert time.perf_counter() - began_s < LONGEST_S
     assert printed(again) == printed(stored)
 
 

@@ -6,15 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
-from time import perf_counter
 
 import pytest
 from chaos_stage import run_pytest
-
-from eventlog import Cluster
 
 pytest_plugins = ["pytester"]
 
@@ -79,16 +75,6 @@ def test_fixtures_are_fresh_marked_right_under_given_and_closed(pytester: pytest
     (said,) = re.findall(r"test_chaos\[2\]: (12 runs held: .*)", told)
     assert re.search(r"failover in \d+", said)
     assert re.search(r"duplicate recognised in \d+", said)
-
-
-def test_a_cluster_for_a_test_is_made_within_three_milliseconds(eventlog_clusters: Callable[..., Cluster]) -> None:
-    def seconds() -> float:
-        start_s = perf_counter()
-        eventlog_clusters(brokers=3)
-        return perf_counter() - start_s
-
-    seconds()  # what is loaded once is no part of it
-    assert min([seconds() for _ in range(20)]) < 3e-3
 
 
 def test_with_the_option_every_passing_test_says_what_it_saw(pytester: pytest.Pytester) -> None:

@@ -18,13 +18,19 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from io import BytesIO
 from typing import Any, Final
 
-from kio.index import load_request_schema, load_response_schema
-from kio.schema.errors import ErrorCode as KioErrorCode
-from kio.serial import entity_reader, entity_writer
-from kio.serial.errors import SerialError
-from kio.static.primitive import i32Timedelta, i64Timedelta
+from kio.static import _phantom
 
 from eventlog.wire.primitives import NO_UUID, MalformedError, Reader
+
+# Where Hypothesis is installed, kio's types register strategies. That counts all of Unicode, for seconds, in the loop that
+# serves everybody, and leaves a folder `.hypothesis` wherever the process happens to be.
+_phantom.hypothesis = None
+
+from kio.index import load_request_schema, load_response_schema  # noqa: E402
+from kio.schema.errors import ErrorCode as KioErrorCode  # noqa: E402
+from kio.serial import entity_reader, entity_writer  # noqa: E402
+from kio.serial.errors import SerialError  # noqa: E402
+from kio.static.primitive import i32Timedelta, i64Timedelta  # noqa: E402
 
 _MS: Final = datetime.timedelta(milliseconds=1)
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from subprocess import PIPE
 from urllib.request import urlopen
 
@@ -101,3 +102,10 @@ def test_the_session_keeps_its_cluster_and_loses_its_faults(pytester: pytest.Pyt
     result = pytester.runpytest_subprocess("-W", "error", "--strict-markers")
     result.assert_outcomes(passed=4, errors=1)
     result.stdout.fnmatch_lines(["*never struck: <LostReply of Produce: 0 hits>*"])
+
+
+def test_a_rare_request_makes_no_strategies_and_leaves_no_folder(tmp_path: Path) -> None:
+    code = "import hypothesis.internal.charmap as made, eventlog.wire.envelopes; print(made._charmap)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
+    assert not list(tmp_path.iterdir())

@@ -420,10 +420,10 @@ class Leading(Reading):
 
     def _time_out_fetches(self, now_ms: int, out: list[Envelope]) -> None:
         fetches = self.waiting.fetches
-        for connection, waiting in sorted(fetches.items()):
-            if 0 <= waiting.deadline_ms <= now_ms:
-                del fetches[connection]
-                out.append(self._fetch_answer(connection, waiting.correlation_id, waiting.request))
+        due = [connection for connection, waiting in fetches.items() if 0 <= waiting.deadline_ms <= now_ms]
+        for connection in sorted(due):
+            waiting = fetches.pop(connection)
+            out.append(self._fetch_answer(connection, waiting.correlation_id, waiting.request))
         deadlines = [waiting.deadline_ms for waiting in fetches.values() if waiting.deadline_ms >= 0]
         if deadlines:
             self.timers["fetch"] = min(deadlines)

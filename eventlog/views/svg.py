@@ -283,6 +283,8 @@ class Drawing(Pen):
             self._row(number, place)
         for number, events in sheet.gaps:
             self.text(self.left, placed[number].bottom + 15, f"… {events:,} events left out", "m", 11, is_backed=True)
+        if sheet.gaps and sheet.gaps[-1][0] == len(placed) - 1:
+            bottom += 18  # what is missing behind the last row has a line of its own
         if sheet.left_out:
             self.text(self.left, bottom + 16, f"… {sheet.left_out:,} events of the run are left out", "m", 12)
             bottom += 22

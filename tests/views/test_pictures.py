@@ -233,6 +233,12 @@ def test_nothing_overlaps_and_nothing_is_cut(brokers: int, steps: int, with_repl
     assert faults_of_layout(shown.svg) == []
 
 
+def test_what_is_left_out_behind_the_last_row_has_a_line_of_its_own() -> None:
+    (sheet,) = ladder(film_of(3, 6), most_rows=14).sheets
+    svg = svg_ladder(sheet._replace(gaps=((len(sheet.rows) - 1, 7),), left_out=7))
+    assert faults_of_layout(svg) == []
+
+
 def test_the_overlap_test_finds_overlaps() -> None:
     text = '<text x="{}" y="{}" font-size="12">some words</text>'
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="60">{}</svg>'

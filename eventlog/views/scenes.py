@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from eventlog.clients import Producer
 from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
 from eventlog.views.film import Film, watch
@@ -58,13 +59,18 @@ def _now(film: Film) -> int:
     return len(film.cluster.recorder.events)
 
 
+def _begun(film: Film, **settings: Any) -> tuple[Producer, int]:
+    """A writer whose first record, m0, is written, and where the picture begins."""
+    writer = film.cluster.producer("writer", request_timeout_ms=1000, **settings, **ALONE)
+    writer.send("orders", "m0")
+    writer.flush()
+    return writer, _now(film)
+
+
 def _lost_acknowledgement() -> Take:
     film = _stage()
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film)
     cluster.lose_next_ack()
     writer.send("orders", "m1")
     writer.flush()
@@ -75,10 +81,7 @@ def _lost_acknowledgement() -> Take:
 def _mirror(idempotence: bool) -> Take:
     film = _stage()
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, enable_idempotence=idempotence, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film, enable_idempotence=idempotence)
     cluster.lose_next_ack()
     for number in range(1, 6):
         writer.send("orders", f"m{number}")
@@ -98,10 +101,7 @@ def _idempotent() -> Take:
 def _failover() -> Take:
     film = _stage()
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film)
     cluster.lose_next_ack()
     writer.send("orders", "m1")
     cluster.advance(20)
@@ -117,10 +117,7 @@ def _failover() -> Take:
 def _order() -> Take:
     film = _stage()
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film)
     cluster.lose_next_request()
     for number in range(1, 6):
         writer.send("orders", f"m{number}")
@@ -133,10 +130,7 @@ def _zombie() -> Take:
     """A late copy of an epoch that is over."""
     film = _stage(1, deviations=[("writer produces orders-0 @1 try 0", 1, "delay", "writer>broker-1", 4000)])
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, delivery_timeout_ms=1050, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film, delivery_timeout_ms=1050)
     writer.send("orders", "m1")
     cluster.advance(1500)
     writer.send("orders", "m2")
@@ -177,10 +171,7 @@ def _unknown_producer(first_sequence: str) -> Take:
 def _wrap() -> Take:
     film = _stage()
     cluster = film.cluster
-    writer = cluster.producer("writer", request_timeout_ms=1000, initial_sequence=2147483646, **ALONE)
-    writer.send("orders", "m0")
-    writer.flush()
-    start = _now(film)
+    writer, start = _begun(film, initial_sequence=2147483646)
     cluster.lose_next_ack()
     writer.send("orders", "m1")
     writer.send("orders", "m2")

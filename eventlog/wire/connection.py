@@ -136,6 +136,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     async def write(self, call: Call, handler: Handler, reply: Any) -> None:
         """Send the answer, and come back when it has left."""
+        if self.door.sightings is not None:
+            self.door.sightings.answered(call, reply, self.door.world.now_ms)
         for piece in self.frame(call, handler, reply):
             if self._transport is not None:
                 self._transport.write(piece)

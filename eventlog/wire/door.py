@@ -34,6 +34,7 @@ from eventlog.wire.faults import Faults
 from eventlog.wire.handing import hand_over, take_back
 from eventlog.wire.primitives import Writer
 from eventlog.wire.recording import CLUSTER, Called, Moved, Recording, Request, Told
+from eventlog.wire.sightings import Sightings
 from eventlog.wire.visitors import VISITORS, Say, Sleep, Visitors
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Door:
         self._requests: list[Request] | deque[Request] | None = deque(maxlen=kept_requests) if kept_requests else None
         if self.recording is not None:
             self._requests = self.recording.requests
+        # What the checker judges clients by.
+        self.sightings = Sightings(world.recorder) if record and world.recorder is not None else None
         self._next_connection = 0
         self._next_correlation_id = 0
         self._ahead_ms = 0
@@ -311,6 +314,8 @@ class Door:
             name, version, asked = call.api.name, call.version, call.asked
             request = Request(now_ms, number, call.broker_id, name, version, call.client_id, call.correlation_id, asked)
             self._requests.append(request)
+            if self.sightings is not None:
+                self.sightings.asked(call, now_ms)
 
     @property
     def requests(self) -> list[Request]:

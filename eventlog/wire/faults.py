@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from eventlog.check.history import Fault as FaultRow
 from eventlog.cluster import Cluster
 from eventlog.errors import ErrorCode, RequestError, UnknownOutcomeError
 from eventlog.values import TopicPartition
@@ -78,7 +79,9 @@ class Choice:
 
 
 class Fault:
-    """Strikes requests that fit. Made by the methods of `Faults`."""
+    """Strikes requests that fit. Made by the methods of `Faults`. `in_history`: what the checker calls it."""
+
+    in_history = ""
 
     def __init__(self, owner: Faults, choice: Choice) -> None:
         self.choice = choice
@@ -100,10 +103,15 @@ class Fault:
         occurrence = self._seen[name] = self._seen.get(name, 0) + 1
         return chance(self.choice.seed, f"{name} {occurrence}") < self._threshold
 
-    def struck(self) -> None:
-        """It struck once more."""
+    def struck(self, call: Call) -> None:
+        """It struck once more; the history tells of it."""
         if self.left is not None:
             self.left -= 1
+        recorder = call.door.world.recorder
+        if recorder is not None and self.in_history:
+            about = ",".join(map(str, call.topic_partitions))
+            target, event = f"{call.broker}>{call.client_id}", f"at the door: {call.api.name} {about}".rstrip()
+            recorder.history.append(FaultRow(call.door.world.now_ms, self.in_history, target, event, -1))
         with self._struck:
             self.hits += 1
             self._struck.notify_all()
@@ -138,21 +146,23 @@ Kind = TypeVar("Kind", bound=Fault)
 class LostReply(Fault):
     """The request is done; its answer never arrives."""
 
+    in_history = "reply_lost"
     hang = False
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         await handler.answer(call)
-        self.struck()
+        self.struck(call)
         await _break_off(connection, self.hang, "its answer was lost on purpose")
 
 
 class LostRequest(Fault):
     """The request never arrives."""
 
+    in_history = "request_lost"
     hang = False
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
-        self.struck()
+        self.struck(call)
         await _break_off(connection, self.hang, "its request was lost on purpose")
 
 
@@ -167,11 +177,12 @@ async def _break_off(connection: ClientConnection, hang: bool, why: str) -> None
 class Delay(Fault):
     """The answer comes `by_ms` later."""
 
+    in_history = "delay"
     by_ms = 0
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         reply = await handler.answer(call)
-        self.struck()
+        self.struck(call)
         await call.door.sleep(self.by_ms)
         if reply is not None:
             await connection.write(call, handler, reply)
@@ -180,6 +191,7 @@ class Delay(Fault):
 class Hold(Fault):
     """The answer (or, with `before`, the request) waits at the door until `release()`."""
 
+    in_history = "delay"
     before = False
 
     def __init__(self, owner: Faults, choice: Choice) -> None:
@@ -188,11 +200,11 @@ class Hold(Fault):
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         if self.before:
-            self.struck()
+            self.struck(call)
             await self._released.wait()
         reply = await handler.answer(call)
         if not self.before:
-            self.struck()
+            self.struck(call)
             await self._released.wait()
         if reply is not None:
             await connection.write(call, handler, reply)
@@ -216,20 +228,21 @@ class Error(Fault):
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         if self.apply:
             await handler.answer(call)
-        self.struck()
+        self.struck(call)
         await connection.write(call, handler, handler.refuse(call, self.code))
 
 
 class Disconnect(Fault):
     """The connection ends `before` the request is done, `after`, or in the `middle` of the answer's frame."""
 
+    in_history = "disconnect"
     at = "after"
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         reply = None
         if self.at != "before":
             reply = await handler.answer(call)
-        self.struck()
+        self.struck(call)
         if self.at == "middle" and reply is not None:
             whole = b"".join(connection.frame(call, handler, reply))
             connection.send_torn(whole[: len(whole) // 2])
@@ -239,10 +252,12 @@ class Disconnect(Fault):
 class Duplicate(Fault):
     """The request is done twice; the client gets the first answer."""
 
+    in_history = "request_duplicated"
+
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         reply = await handler.answer(call)
         await handler.answer(call)
-        self.struck()
+        self.struck(call)
         if reply is not None:
             await connection.write(call, handler, reply)
 
@@ -255,7 +270,7 @@ class Crash(Fault):
 
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         await handler.answer(call)
-        self.struck()
+        self.struck(call)
         self._owner.crash(call.broker_id)
         self._owner.notice(call.broker_id)
 
@@ -310,6 +325,7 @@ class Faults:
         known = _error_code(code)
         fault = self._add(Error, api, whose)
         fault.code, fault.apply = known, apply
+        fault.in_history = "error_after_append" if apply else ""
         return fault
 
     def disconnect(self, at: str = "after", api: str | None = "Produce", **whose: Any) -> Disconnect:

@@ -9,10 +9,8 @@ from eventlog.check.promises import BROKEN, EXCUSED, HELD, PROMISES
 from eventlog.check.verdict import Verdict
 from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
-from eventlog.messages import Envelope
-from eventlog.messages.broker_api import ProduceRequest
 from eventlog.sim.faults import Deviation
-from eventlog.values import RecordBatch, TopicPartition
+from eventlog.values import TopicPartition
 from eventlog.views.film import Film
 from eventlog.views.html import details, html_ladder, image, table
 from eventlog.views.sheet import Moment, Names, Sheet, cut_text, known_of, strips_of
@@ -56,26 +54,15 @@ def log_view(shown: Cluster | Film, topic: str, partition: int = 0, *, display: 
     cluster.leader(topic, partition)
     film = shown if isinstance(shown, Film) else Film(cluster)
     wanted = TopicPartition(topic, partition)
-    names = names_of(cluster)
+    names = Names(cluster.recorder.events)
     frames = film.replicas(len(cluster.recorder.events), wanted)
     strips = strips_of(names, frames)
     known = known_of(names, frames)
-    letters = tuple([(name, letter, names.plain[name]) for name, letter in names.letters.items()])
+    letters = tuple(names.letters.items())
     title = f"The logs of {wanted}"
     summary = ". ".join([strip_text(strip) for strip in strips])
     sheet = Sheet(title, summary, (), (), (Moment(0, cluster.now_ms, strips),), known, letters)
     return LogView(sheet, display)
-
-
-def names_of(cluster: Cluster) -> Names:
-    """Who wrote what, by the trace. O(events)."""
-    names = Names()
-    for _, _, what in cluster.recorder.events:
-        if isinstance(what, Envelope) and isinstance(what.message, ProduceRequest):
-            for wanted in what.message.partitions:
-                if isinstance(wanted.batch, RecordBatch):
-                    names.note(what.source, wanted.batch)
-    return names
 
 
 class VerdictCard(View):

@@ -139,6 +139,10 @@ class Camera:
             self.inner.after(machine, envelope, world, out)
         self.film.shoot(machine)
 
+    def controller_moved(self, world: Any) -> None:
+        if self.is_checking:
+            self.inner.controller_moved(world)
+
     def resolved(self, message: Any, world: Any) -> None:
         if self.is_checking:
             self.inner.resolved(message, world)

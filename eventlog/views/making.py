@@ -55,7 +55,7 @@ def sheet_of(
         places = chosen_moments(rows, film, wanted, moments)
         shots = tuple([_moment(reading, seen, wanted, rows, place, end, film is not None) for place in places])
         known = known_of(reading.names, seen.replicas(end, wanted))
-    letters = tuple([(name, letter, reading.names.plain[name]) for name, letter in reading.names.letters.items()])
+    letters = tuple(reading.names.letters.items())
     gaps = gaps_of(all_rows, rows) if left_out else ()
     sheet = Sheet(title, "", actors_of(rows, shots), tuple(rows), shots, known, letters, left_out, cluster.literal, gaps)
     return sheet._replace(summary=summary_of(sheet))

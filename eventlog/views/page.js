@@ -62,9 +62,7 @@
   const logs = make("section", "logs", undefined, aside);
   make("p", "hint", "Keys: → or space one step on, ← or shift+space back, Page Up and Page Down ten, Home, End; P plays. " +
     "Click a message to see why it was answered so.", page);
-  make("p", "hint", "Arrows: solid arrives · dashed with ✗ is lost · double was sent before, or answers such a one · " +
-    "grey comes late. In a log: the bar is the high watermark, the colour below a cell its leader_epoch (e), " +
-    "a double red frame a copy, hatched what was cut off.", page);
+  const legend = make("p", "hint", "", page);
   const literal = make("details", "", undefined, page);
   make("summary", "", "Repeat this run", literal);
   const pre = make("pre", "", "", literal);
@@ -214,6 +212,23 @@
     play.textContent = timer ? "stop" : "play";
   };
 
+  const SIGNS = {arrives: "solid: arrives", lost: "dashed with ✗: lost", "sent again": "double: sent again, or the answer to what was", late: "grey: late, from before"};
+  const explainSigns = () => {
+    const has = (test) => run.states.some((state) => state[5].some(test));
+    const arrows = Object.keys(SIGNS).filter((style) => run.rows.some((row) => row[0] === "arrow" && row[5] === style)).map((style) => SIGNS[style]);
+    const signs = [
+      arrows.length && `Arrows: ${arrows.join(" · ")}.`,
+      run.rows.some((row) => row[9]) && "⚡: a fault.",
+      run.states.length && "In a log: all replicas in sync have what is before the bar, the high watermark",
+      has(([, name]) => name.includes(":")) ? "A1:0: sequence 0 of the writer A in its producer_epoch 1" : has(([, name]) => /\d/.test(name)) && "A1: sequence 1 of the writer A",
+      has(() => true) && "e0 and the colour: leader_epoch 0",
+      has(([, , , , flags]) => flags & 1) && "double red frame: the same record again",
+      has(([, , , , flags]) => flags & 2) && "hatched: cut off",
+    ].filter(Boolean);
+    const cut = signs.findIndex((sign) => sign.startsWith("In a log"));
+    legend.textContent = cut < 0 ? signs.join(" ") : [...signs.slice(0, cut), signs.slice(cut).join(" · ") + "."].join(" ");
+  };
+
   const open = (index) => {
     run = runs[index];
     byBroker = [];
@@ -226,6 +241,7 @@
     pre.textContent = run.literal || "";
     literal.hidden = !run.literal;
     columnsOf();
+    explainSigns();
     go(Math.min(now, run.rows.length - 1));
   };
 

@@ -75,7 +75,7 @@ def run_of(
     seen = film if film is not None else (Film(cluster) if end == len(events) else None)
     if seen is not None and wanted is not None:
         states = states_of(reading.names, seen, wanted, rows, end)
-    letters = tuple([(name, letter, reading.names.plain[name]) for name, letter in reading.names.letters.items()])
+    letters = tuple(reading.names.letters.items())
     actors = actors_of(rows)
     missing = sorted({strip.broker_id: None for _, strip, _ in states})
     actors = (*actors, *[f"broker-{known}" for known in missing if f"broker-{known}" not in actors])
@@ -250,5 +250,4 @@ def _plain(run: PageRun) -> dict[str, Any]:
         "rows": rows,
         "states": states,
         "literal": sheet.literal,
-        "letters": [list(letter) for letter in sheet.letters],
     }

@@ -180,8 +180,9 @@ class Reading:
         what = self._values(batch)
         if batch.producer_id < 0:
             return what
-        epoch = f", epoch {batch.producer_epoch}" if batch.producer_epoch else ""
-        return f"{what} · seq {span_text(batch.base_sequence, batch.last_sequence)}{epoch}"
+        epoch = self.names.shown_epoch(writer, batch.producer_epoch)
+        said = f", epoch {epoch}" if epoch >= 0 else ""
+        return f"{what} · seq {span_text(batch.base_sequence, batch.last_sequence)}{said}"
 
     def _answer(self, index: int, at_ms: int, envelope: Envelope, message: ProduceReply) -> None:
         asked = (envelope.connection, envelope.correlation_id)

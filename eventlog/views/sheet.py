@@ -14,6 +14,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from eventlog.codec import decode_records
+from eventlog.messages import Envelope
+from eventlog.messages.broker_api import ProduceRequest
+from eventlog.sim.recorder import Event
 from eventlog.values import RecordBatch, TopicPartition
 from eventlog.views.film import Frame
 
@@ -26,6 +29,9 @@ ARROW: Final = "arrow"
 NOTE: Final = "note"
 FAULT: Final = "fault"
 BAND: Final = "band"
+
+ENDED: Final = ("restart", "heal", "resume", "rejoin", "stop")
+"""What a fault's row is called when something is over, or was asked for in order."""
 
 GOOD: Final = "good"
 BAD: Final = "bad"
@@ -64,15 +70,24 @@ class Row(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One record in a log: `name` is its producer's letter and sequence. A copy stands in the log before already; what
-    is cut was in the log at the moment before."""
+    """One record in a log: `letter` is its producer's. `sequence` and `producer_epoch` are -1 where there is none to be
+    shown: a plain writer has none, and an epoch is shown of those only that have had another than 0. A copy stands in the
+    log before already; what is cut was in the log at the moment before."""
 
     offset: int
-    name: str
+    letter: str
+    sequence: int
     value: str
     leader_epoch: int
+    producer_epoch: int = -1
     is_copy: bool = False
     is_cut: bool = False
+
+    @property
+    def name(self) -> str:
+        """`A3`: sequence 3 of the producer A; `A1:3`: in its epoch 1; `A`: of a plain one."""
+        epoch = f"{self.producer_epoch}:" if self.producer_epoch >= 0 else ""
+        return f"{self.letter}{epoch}{short_sequence(self.sequence)}" if self.sequence >= 0 else self.letter
 
 
 class Strip(NamedTuple):
@@ -106,7 +121,7 @@ class Moment(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """`letters` are (writer, letter, is it plain). `left_out` events of the run are not shown; `gaps` says after which
+    """`letters` are (writer, letter). `left_out` events of the run are not shown; `gaps` says after which
     rows, as (index of the row, events)."""
 
     title: str
@@ -115,7 +130,7 @@ class Sheet(NamedTuple):
     rows: tuple[Row, ...]
     moments: tuple[Moment, ...] = ()
     known: tuple[Known, ...] = ()
-    letters: tuple[tuple[str, str, bool], ...] = ()
+    letters: tuple[tuple[str, str], ...] = ()
     left_out: int = 0
     literal: str = ""
     gaps: tuple[tuple[int, int], ...] = ()
@@ -125,6 +140,22 @@ class Sheet(NamedTuple):
         """The kinds of arrows in it, in the order of the legend."""
         used = {row.style: None for row in self.rows if row.kind == ARROW}
         return tuple([style for style in (SOLID, LOST, AGAIN, LATE) if style in used])
+
+    @property
+    def examples(self) -> tuple[tuple[str, str, str], ...]:
+        """What a cell says, by one of each writer: (its name, its value, what they mean)."""
+        cells: dict[str, Cell] = {}
+        for moment in self.moments:
+            for strip in moment.strips:
+                cells.update({cell.letter: cell for cell in strip.cells if not (cell.is_copy or cell.is_cut)})
+        found = []
+        for writer, letter in self.letters:
+            cell = cells.get(letter)
+            if cell is not None:
+                sequence = f"sequence {cell.sequence}" if cell.sequence >= 0 else "without a sequence"
+                epoch = f" of its producer_epoch {cell.producer_epoch}" if cell.producer_epoch >= 0 else ""
+                found.append((cell.name, cell.value, f"record {cell.value} by {writer}, {sequence}{epoch}"))
+        return tuple(found)
 
 
 def cut_text(text: str, most: int = MOST_VALUE) -> str:
@@ -152,13 +183,20 @@ def span_text(first: int, last: int) -> str:
 class Names:
     """Who wrote what: letters for writers, found in a trace."""
 
-    __slots__ = ("_by_number", "_by_producer_id", "letters", "plain")
+    __slots__ = ("_by_number", "_by_producer_id", "letters", "newest_epochs", "plain")
 
-    def __init__(self) -> None:
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        """O(events)."""
         self.letters: dict[str, str] = {}
         self.plain: dict[str, bool] = {}
+        self.newest_epochs: dict[str, int] = {}
         self._by_producer_id: dict[int, str] = {}
         self._by_number: dict[int, str] = {}
+        for _, _, what in events:
+            if isinstance(what, Envelope) and isinstance(what.message, ProduceRequest):
+                for wanted in what.message.partitions:
+                    if isinstance(wanted.batch, RecordBatch):
+                        self.note(what.source, wanted.batch)
 
     def note(self, writer: str, batch: RecordBatch) -> None:
         """`writer` sends `batch`."""
@@ -167,6 +205,7 @@ class Names:
         if batch.producer_id >= 0:
             self.plain.setdefault(writer, False)
             self._by_producer_id[batch.producer_id] = writer
+            self.newest_epochs[writer] = max(batch.producer_epoch, self.newest_epochs.get(writer, 0))
         else:
             self.plain[writer] = True
             if not isinstance(batch.records, bytes):
@@ -181,24 +220,29 @@ class Names:
             return ""
         return self._by_number.get(batch.records[0].send_number, "")
 
+    def shown_epoch(self, writer: str, producer_epoch: int) -> int:
+        """`producer_epoch`, or -1 where it goes without saying: that writer never had another than 0."""
+        return producer_epoch if self.newest_epochs.get(writer, 0) else -1
+
     def cells(self, batches: Iterable[RecordBatch], most_value: int = 4) -> list[Cell]:
         """The records of a log."""
         cells: list[Cell] = []
         seen: dict[tuple[str, int], None] = {}
         for batch in batches:
             if batch.is_control:
-                cells.append(Cell(batch.base_offset, "end", "", batch.leader_epoch))
+                cells.append(Cell(batch.base_offset, "end", -1, "", batch.leader_epoch))
                 continue
             writer = self.writer(batch)
             letter = self.letters.get(writer, "?")
+            producer_epoch = self.shown_epoch(writer, batch.producer_epoch)
             for index, record in enumerate(decode_records(batch)):
-                sequence = (batch.base_sequence + index) & 0x7FFFFFFF
-                name = f"{letter}{short_sequence(sequence)}" if batch.base_sequence >= 0 else letter
+                sequence = (batch.base_sequence + index) & 0x7FFFFFFF if batch.base_sequence >= 0 else -1
                 key = (writer, record.send_number)
                 is_copy = record.send_number >= 0 and key in seen
                 seen[key] = None
                 value = value_text(record.value, most_value)
-                cells.append(Cell(batch.base_offset + index, name, value, batch.leader_epoch, is_copy))
+                offset = batch.base_offset + index
+                cells.append(Cell(offset, letter, sequence, value, batch.leader_epoch, producer_epoch, is_copy))
         return cells
 
 

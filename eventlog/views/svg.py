@@ -18,6 +18,7 @@ from eventlog.views.sheet import (
     ARROW,
     BAD,
     BAND,
+    ENDED,
     FAULT,
     GOOD,
     LATE,
@@ -39,8 +40,14 @@ PAD: Final = 14
 CELL_HEIGHT: Final = 28
 STRIP_HEIGHT: Final = 58
 NAME_WIDTH: Final = 76
-LEGEND: Final = {SOLID: "arrives", LOST: "lost", AGAIN: "sent again, or its answer", LATE: "late, from before"}
-ENDED: Final = ("restart", "heal", "resume", "rejoin", "stop")
+LEGEND: Final = {
+    SOLID: "arrives",
+    LOST: "lost",
+    AGAIN: "sent again, or the answer to what was",
+    LATE: "late, from before",
+}
+LEGEND_ORDER: Final = ("fault", "hw", "offset", "epoch", "copy", "cut")
+SAMPLE_WIDTHS: Final = {"fault": 14, "hw": 12, "cut": 18}
 
 # name: (light, dark); of a text the fill, of a line the stroke.
 COLOURS: Final = {
@@ -216,7 +223,7 @@ class Drawing(Pen):
         self.right = 0.0
         self.centre: dict[str, float] = {}
         self.width = self.height = 0
-        self.used: dict[str, None] = {}
+        self.used: dict[str, str] = {}
         self._columns()
         self._draw()
 
@@ -396,6 +403,7 @@ class Drawing(Pen):
         self.text(self.left - 10, stamp_y, f"+{row.at_ms - start_ms:,} ms", "m", 11, "end")
         if struck:
             self.bolt(PAD, stamp_y + 14)
+            self.used["fault"] = "a fault, by its name"
             self.text(PAD + 14, stamp_y + 15, row.fault, "b", 11, is_bold=True)
         if row.kind == ARROW:
             self._arrow(place)
@@ -530,7 +538,7 @@ class Drawing(Pen):
             self.text(at + 6, top + 18, "empty", "m", 11)
         mark = at if mark is None else mark
         self.path(f"M{mark:.1f} {top - 9:.1f}V{top + CELL_HEIGHT + 2:.1f}", "hw", ' stroke-width="3"')
-        self.used["hw"] = None
+        self.used["hw"] = "hw: high_watermark; all in sync have what is before it"
 
     def _epoch(self, begin: float, end: float, leader_epoch: int, top: float) -> None:
         if leader_epoch < 0 or end <= begin:
@@ -538,20 +546,21 @@ class Drawing(Pen):
         y = top + CELL_HEIGHT + 3
         self.path(f"M{begin + 3:.1f} {y:.1f}H{end - 3:.1f}", "lm")
         self.text((begin + end) / 2, y + 10, f"e{leader_epoch}", "m", 9, "middle")
-        self.used["epoch"] = None
+        self.used["epoch"] = f"e{leader_epoch}: written under leader_epoch {leader_epoch}"
 
     def _cell(self, cell: Cell, x: float, y: float, each: float) -> None:
         kind = f"e{cell.leader_epoch % EPOCH_COLOURS}"
         self.text(x + each / 2, y - 2, str(cell.offset), "m", 9, "middle")
+        self.used["offset"] = "above a cell: its offset"
         stroke = "lb" if cell.is_copy or cell.is_cut else "lm"
         self.rect(x + 1, y, each - 2, CELL_HEIGHT, kind, ' rx="2"')
         strong = ' stroke-width="2"' if cell.is_copy else ' stroke-dasharray="3 2"' if cell.is_cut else ""
         self.path(f"M{x + 1:.1f} {y:.1f}h{each - 2:.1f}v{CELL_HEIGHT}h{2 - each:.1f}z", stroke, strong)
         if cell.is_cut:
             self._hatch(x + 1, y, each - 2, CELL_HEIGHT)
-            self.used["cut"] = None
+            self.used["cut"] = "hatched: cut off the log"
         if cell.is_copy:
-            self.used["copy"] = None
+            self.used["copy"] = "²: the same record again"
         self.text(x + each / 2, y + 12, _cell_name(cell), "t", 11, "middle", True)
         strike = ' text-decoration="line-through"' if cell.is_cut else ""
         self.text(x + each / 2, y + 24, cell.value, "t", 10, "middle", more=strike)
@@ -611,20 +620,15 @@ class Drawing(Pen):
 
     def _legend(self, y: float, width: float) -> float:
         entries: list[tuple[str, str]] = [(style, LEGEND[style]) for style in self.sheet.styles]
-        entries += [("hw", "high_watermark (hw)")] if "hw" in self.used else []
-        entries += [("epoch", "e0: written under leader_epoch 0")] if "epoch" in self.used else []
-        entries += [("copy", "²: the same record again")] if "copy" in self.used else []
-        entries += [("cut", "hatched: cut off the log")] if "cut" in self.used else []
-        plain = [f"{letter}: {name}" for name, letter, is_plain in self.sheet.letters if is_plain]
-        numbered = [f"{letter}1: {name}, sequence 1" for name, letter, is_plain in self.sheet.letters if not is_plain]
-        entries += [("", text) for text in (*plain, *numbered)] if "epoch" in self.used else []
+        entries += [(kind, self.used[kind]) for kind in LEGEND_ORDER if kind in self.used]
+        entries += [("", f"{name} {value}: {meaning}") for name, value, meaning in self.sheet.examples]
         if not entries:
             return y
         x = float(PAD)
         self.path(f"M{PAD} {y:.1f}H{width - PAD:.1f}", "lm", ' stroke-width="0.8"')
         y += 18
         for kind, text in entries:
-            sample = {"": 0, "hw": 12, "epoch": 0, "copy": 0, "cut": 18}.get(kind, 36)
+            sample = SAMPLE_WIDTHS.get(kind, 0 if kind not in LEGEND else 36)
             size = sample + text_width(text, 11) + 22
             if x + size > width - PAD + 22 and x > PAD:
                 x, y = float(PAD), y + 18
@@ -647,6 +651,8 @@ class Drawing(Pen):
         elif kind == LATE:
             self.path(f"M{x:.1f} {y:.1f}H{end - 7:.1f}", "lm", ' stroke-width="1.6" stroke-dasharray="2 4"')
             self.head(end, y, 1, "m")
+        elif kind == "fault":
+            self.bolt(x, y + 4)
         elif kind == "hw":
             self.path(f"M{x + 4:.1f} {y - 7:.1f}v14", "hw", ' stroke-width="3"')
         elif kind == "cut":

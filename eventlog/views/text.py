@@ -5,16 +5,17 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Final
 
-from eventlog.views.sheet import AGAIN, ARROW, FAULT, LATE, LOST, NOTE, SOLID, Row, Sheet, Strip
+from eventlog.views.sheet import AGAIN, ARROW, ENDED, FAULT, LATE, LOST, NOTE, SOLID, Row, Sheet, Strip
 
 LINES: Final = {SOLID: "─", LOST: "╌", AGAIN: "═", LATE: "┈"}
 LEGEND: Final = {
     SOLID: "──▶ arrives",
     LOST: "╌╌✗ lost",
-    AGAIN: "══▶ sent again, or its answer",
+    AGAIN: "══▶ sent again, or the answer to what was",
     LATE: "┈┈▶ late, from before",
 }
 LEFT: Final = 10
+LEGEND_WIDTH: Final = 110
 
 
 def text_ladder(sheet: Sheet, width: int = 0) -> str:
@@ -37,7 +38,7 @@ def text_ladder(sheet: Sheet, width: int = 0) -> str:
             lines += [f"{'':{LEFT}}{strip_text(strip)}" for strip in moment.strips]
     if sheet.left_out:
         lines.append(f"{'':{LEFT}}… {sheet.left_out:,} events are left out")
-    lines += ["", *known_text(sheet), "   ".join([LEGEND[style] for style in sheet.styles])]
+    lines += ["", *known_text(sheet), *legend_text(sheet)]
     return "\n".join([line.rstrip() for line in lines]).rstrip() + "\n"
 
 
@@ -68,7 +69,7 @@ def _row(row: Row, centre: dict[str, int], total: int, stamp: str) -> list[str]:
     elif row.kind == NOTE:
         _put(line, centre[row.targets[0]], f"● {row.label}")
     else:
-        mark = "⚡" if row.kind == FAULT and row.fault not in ("restart", "heal", "resume", "rejoin") else "◆"
+        mark = "⚡" if row.kind == FAULT and row.fault not in ENDED else "◆"
         name = f"{row.fault}: " if row.kind == FAULT and mark == "⚡" else ""
         _put(line, LEFT, f"{mark} {name}{row.label} ")
     below = [text for text in (beyond, *([row.told] if row.style == AGAIN or row.tone == "bad" else [])) if text]
@@ -115,7 +116,7 @@ def strip_text(strip: Strip) -> str:
             parts.append("┃")
             is_drawn = True
         mark = "~" if cell.is_cut else "²" if cell.is_copy else ""
-        parts.append(f"{mark}{cell.name}:{cell.value}{mark}")
+        parts.append(f"{mark}{cell.name}={cell.value}{mark}")
     if not is_drawn:
         parts.append("┃")
     role = {"leader": "★ leader", "follower": "  follower", "down": "✖ down"}[strip.role]
@@ -133,3 +134,24 @@ def known_text(sheet: Sheet) -> list[str]:
             f"{known.producer_epoch}, last_sequence {known.last_sequence}; batches (sequence@offset) {batches}"
         )
     return [*lines, ""] if lines else []
+
+
+def legend_text(sheet: Sheet) -> list[str]:
+    """What the signs mean, of those that occur."""
+    signs = [LEGEND[style] for style in sheet.styles]
+    if any(row.fault and row.fault not in ENDED for row in sheet.rows):
+        signs.append("⚡ a fault, by its name")
+    strips = [strip for moment in sheet.moments for strip in moment.strips]
+    cells = [cell for strip in strips for cell in strip.cells]
+    if strips:
+        signs.append("┃ the high watermark: all in sync have what is before it")
+    if any(cell.is_copy for cell in cells):
+        signs.append("² the same record again")
+    if any(cell.is_cut for cell in cells):
+        signs.append("~ cut off the log")
+    signs += [f"{name}={value}: {meaning}" for name, value, meaning in sheet.examples]
+    lines = [""]
+    for sign in signs:
+        longer = f"{lines[-1]}   {sign}" if lines[-1] else sign
+        lines[-1:] = [longer] if len(longer) <= LEGEND_WIDTH else [lines[-1], sign]
+    return lines

@@ -24,12 +24,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 ALONE = {"linger_ms": 0, "batch_size": 0, "request_timeout_ms": 1000}
 
 
-def film_of(brokers: int, rounds: int) -> Film:
+def film_of(brokers: int, rounds: int, **settings: int) -> Film:
     """Two writers, one of them plain, under lost answers, a crash and a restart."""
     cluster = Cluster(brokers, min_insync_replicas=min(2, brokers))
     film = watch(cluster)
     cluster.create_topic("orders")
-    one = cluster.producer("payments-writer", **ALONE)
+    one = cluster.producer("payments-writer", **ALONE, **settings)
     other = cluster.producer("audit", enable_idempotence=False, **ALONE)
     for number in range(rounds):
         cluster.lose_next_ack()
@@ -59,6 +59,11 @@ def pieces(svg: str) -> list[str]:
         dashes = piece.get("stroke-dasharray", "")
         found.append(" ".join(filter(None, [name, piece.get("class", ""), step, dashes, (piece.text or "").strip()])))
     return found
+
+
+def texts(sheet: Sheet) -> set[str]:
+    """All that can be read in its picture."""
+    return {piece.text or "" for piece in ElementTree.fromstring(svg_ladder(sheet)).iter(f"{SVG}text")}
 
 
 Box = tuple[float, float, float, float, str]
@@ -181,6 +186,23 @@ def test_the_zombie_is_fenced_by_its_epoch(told: dict[str, Ladder]) -> None:
     assert logs(sheet) == "m0 m2"
 
 
+def test_the_epoch_of_a_producer_is_told_where_it_had_another_than_0(told: dict[str, Ladder]) -> None:
+    """Both of the zombie's records have sequence 0."""
+    (sheet,) = told["zombie"].sheets
+    cells = sheet.moments[-1].strips[0].cells
+    assert [(cell.name, cell.sequence, cell.producer_epoch) for cell in cells] == [("A0:0", 0, 0), ("A1:0", 0, 1)]
+    assert [row.label for row in sheet.rows if row.kind == ARROW] == [
+        "m2 · seq 0, epoch 1",
+        "m2: ok, offset 1",
+        "m1 · seq 1, epoch 0 (the late one)",
+    ]
+    assert {"A0:0", "A1:0", "A1:0 m2: record m2 by writer, sequence 0 of its producer_epoch 1"} <= texts(sheet)
+    assert "A0:0=m0 A1:0=m2 ┃" in told["zombie"].text
+    (sheet,) = told["lost-ack"].sheets
+    assert {"A0", "A1", "m1 · seq 1"} <= texts(sheet)
+    assert "A0=m0 A1=m1 ┃" in told["lost-ack"].text
+
+
 @pytest.mark.parametrize(
     ("name", "holed", "whole"), [("restart-hole", "m1 m2 m1 m2", "m1 m2"), ("first-batch-hole", "m1", "m0 m1")]
 )
@@ -219,18 +241,56 @@ def test_a_scene_has_a_name_and_a_number() -> None:
         scene(99)
 
 
+SIGNS = {
+    "arrives": "──▶ arrives",
+    "lost": "╌╌✗ lost",
+    "sent again, or the answer to what was": "══▶ sent again, or the answer to what was",
+    "late, from before": "┈┈▶ late, from before",
+    "a fault, by its name": "⚡ a fault, by its name",
+    "²: the same record again": "² the same record again",
+    "A5 m5: record m5 by writer, sequence 5": "A5=m5: record m5 by writer, sequence 5",
+    "A m5: record m5 by writer, without a sequence": "A=m5: record m5 by writer, without a sequence",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("mirror", ["late, from before"]),
+        ("zombie", [sign for sign in SIGNS if sign not in ("arrives", "late, from before", "a fault, by its name")]),
+        ("first-batch-hole", ["lost", "late, from before", "²: the same record again", *list(SIGNS)[-2:]]),
+    ],
+)
+def test_the_legend_explains_what_occurs_and_nothing_else(
+    name: str, missing: list[str], told: dict[str, Ladder]
+) -> None:
+    drawn = {text for sheet in told[name].sheets for text in texts(sheet)}
+    assert [sign for sign in SIGNS if sign not in drawn] == missing
+    assert [sign for sign in SIGNS if SIGNS[sign] not in told[name].text] == missing
+    assert "hw: high_watermark; all in sync have what is before it" in drawn
+    assert "┃ the high watermark: all in sync have what is before it" in told[name].text
+    assert "above a cell: its offset" in drawn
+
+
 # --- layout -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("brokers", [3, 5])
 @pytest.mark.parametrize("steps", [14, 40])
 @pytest.mark.parametrize("with_replication", [False, True])
-def test_nothing_overlaps_and_nothing_is_cut(brokers: int, steps: int, with_replication: bool) -> None:
-    shown = ladder(film_of(brokers, 6), title="Two writers", most_rows=steps, with_replication=with_replication)
+@pytest.mark.parametrize("settings", [{}, {"delivery_timeout_ms": 1050}, {"initial_sequence": 2147483645}], ids=str)
+def test_nothing_overlaps_and_nothing_is_cut(
+    brokers: int, steps: int, with_replication: bool, settings: dict[str, int]
+) -> None:
+    film = film_of(brokers, 6, **settings)
+    shown = ladder(film, title="Two writers", most_rows=steps, with_replication=with_replication)
     (sheet,) = shown.sheets
     assert len(sheet.rows) == steps
     assert len(sheet.actors) == 2 + brokers
     assert faults_of_layout(shown.svg) == []
+    names = [cell.name for moment in sheet.moments for strip in moment.strips for cell in strip.cells]
+    assert any(":" in name for name in names) is ("delivery_timeout_ms" in settings)
+    assert any("…" in name for name in names) is ("initial_sequence" in settings)
 
 
 def test_what_is_left_out_behind_the_last_row_has_a_line_of_its_own() -> None:
@@ -305,7 +365,7 @@ def test_a_log_that_was_cut_is_hatched() -> None:
     cluster.advance(3000)
     shown = ladder(film)
     assert "hatched: cut off the log" in shown.svg
-    assert "~A:v1~" in shown.text
+    assert "~A=v1~" in shown.text
     assert any("your log parts from mine at offset 1" in row.label for row in shown.sheets[0].rows)
     assert faults_of_layout(shown.svg) == []
 

@@ -17,19 +17,22 @@ from typing import Any
 from eventlog.cluster import Cluster
 from eventlog.wire.door import Door
 from eventlog.wire.faults import Faults
+from eventlog.wire.judging import ClientsVerdict, judge_clients
 from eventlog.wire.listening import listen
+from eventlog.wire.recorders import Journal
 
 BROKERS = 3
 
 
 class EventlogKafka:
-    """What a test gets: `cluster`, `bootstrap` (as `bootstrap.servers` takes it) and `faults`."""
+    """What a test gets: `cluster`, `bootstrap` (as `bootstrap.servers` takes it) and `faults`; `record` and `judge`."""
 
-    __slots__ = ("_topics", "cluster", "door")
+    __slots__ = ("_topics", "cluster", "door", "journal")
 
     def __init__(self, door: Door) -> None:
         self.door = door
         self.cluster: Cluster = door.cluster
+        self.journal = Journal(door)
         self._topics = 0
 
     @property
@@ -52,6 +55,20 @@ class EventlogKafka:
     def values(self, topic: str, partition: int | None = None) -> list[bytes | None]:
         """What is committed in the log, in order."""
         return [known.record.value for known in self.cluster.records(topic, partition)]
+
+    def record(self, client: Any, name: str = "") -> Any:
+        """`client`, a producer or consumer of confluent-kafka, aiokafka or kafka-python, with what it is told written down.
+
+        It is used like the client itself. Consumers of one `name` are one reader that lives on.
+        """
+        return self.journal.record(client, name)
+
+    def judge(self, heal: bool = True) -> ClientsVerdict:
+        """What the checker says of all clients, recorded or not: `verdict.held`, `verdict.exactly_once`, `print(verdict)`.
+
+        Flush or stop producers before. Unless `heal` is False, faults are undone and the cluster recovers first.
+        """
+        return judge_clients(self.door, self.journal, heal)
 
 
 @contextmanager

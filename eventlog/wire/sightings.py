@@ -38,7 +38,9 @@ class Produced:
         "topic_partition",
     )
 
-    def __init__(self, position: int, at_ms: int, call: Call, acks: int, name: TopicPartition, batch: RecordBatch) -> None:
+    def __init__(
+        self, position: int, at_ms: int, call: Call, acks: int, name: TopicPartition, batch: RecordBatch
+    ) -> None:
         self.position = position
         self.at_ms = at_ms
         self.connection = call.way.number
@@ -88,6 +90,11 @@ class Sightings:
         """Bring `position` up to now. Only in the thread that owns the world."""
         self.position = len(self._recorder.history)
         return self.position
+
+    def newest(self) -> int:
+        """What `position` would be now, from any thread: never too little."""
+        recorder = self._recorder
+        return len(recorder._history) + len(recorder._new_rows)
 
     def asked(self, call: Call, now_ms: int) -> None:
         """A request was read."""

@@ -13,7 +13,7 @@ it (Kafka's own holes, see the README) it says so.
 P1. What is found without being repeated by the world is a bug of the search, and raised as one.
 P2. The same scenario and bounds give the same states and the same counterexample, in every process.
 
-Not here: consumers, transactions, several partitions; runs longer than the bound.
+Not here: consumers, transactions; runs longer than the bound.
 """
 
 from __future__ import annotations

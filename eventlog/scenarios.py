@@ -7,7 +7,7 @@ seeds (`hunting`), explored to a bound (`exploring`), shrunk and told again from
 Messages take no time here: time passes only when all that was sent has arrived, so that equal states meet. Timers that
 only keep house (flushing, expiry, retention, checkpoints) are put off for good.
 
-Not here: consumers, several partitions, transactions.
+Not here: consumers, transactions.
 """
 
 from __future__ import annotations
@@ -50,14 +50,15 @@ NETWORKS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is searched. `is_warm`: one batch stands acknowledged in the partition before the search begins; else the
-    producer is new. `budgets`: (fault, how often at most). `is_coarse`: what is said to the controller and by it,
-    metadata and requests for data arrive in the step that sends them; else every message is a step of its own.
-    `network`: one of `NETWORKS`. `loses_metadata`: a search loses not only what is written and its answers, but also
-    questions for metadata and producer ids."""
+    """What is searched. `partitions`: batches go to one after the other in turn. `is_warm`: one batch stands acknowledged
+    in each before the search begins; else the producer is new. `budgets`: (fault, how often at most). `is_coarse`: what
+    is said to the controller and by it, metadata and requests for data arrive in the step that sends them; else every
+    message is a step of its own. `network`: one of `NETWORKS`. `loses_metadata`: a search loses not only what is written
+    and its answers, but also questions for metadata and producer ids."""
 
     name: str
     brokers: int = 3
+    partitions: int = 1
     batches: int = 2
     records: int = 1
     is_warm: bool = True
@@ -84,6 +85,7 @@ class Scenario:
         """Raise RequestError where a setting is out of its range."""
         for name, least, most in (
             ("brokers", 1, 9),
+            ("partitions", 1, 9),
             ("batches", 1, 20),
             ("records", 1, 100),
             ("max_in_flight", 1, 100),
@@ -177,7 +179,7 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
         producer_id_expiration_check_interval_ms=NEVER_MS,
         log_retention_check_interval_ms=NEVER_MS,
     )
-    cluster.create_topic(TOPIC)
+    cluster.create_topic(TOPIC, scenario.partitions)
     producer = cluster.producer(
         WRITER,
         enable_idempotence=scenario.enable_idempotence,
@@ -195,13 +197,17 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
         initial_sequence=scenario.initial_sequence,
     )
     if scenario.is_warm:
-        producer.send(TOPIC, b"m0", partition=0)
+        for partition in range(scenario.partitions):
+            producer.send(TOPIC, f"m{partition}", partition=partition)
         producer.flush()
     while cluster._world.is_anything_under_way:
         cluster._world.step()
     first_event = len(cluster.recorder.events) if record else 0
-    numbers = range(scenario.is_warm, scenario.is_warm + scenario.batches * scenario.records)
-    deliveries = [producer.send(TOPIC, f"m{number}", partition=0) for number in numbers]
+    first = scenario.partitions if scenario.is_warm else 0
+    deliveries = [
+        producer.send(TOPIC, f"m{first + number}", partition=number // scenario.records % scenario.partitions)
+        for number in range(scenario.batches * scenario.records)
+    ]
     return Stage(scenario, cluster, producer, tuple(deliveries), first_event)
 
 

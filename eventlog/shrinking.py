@@ -81,6 +81,7 @@ def _smaller(scenario: Scenario, plan: Plan) -> Iterator[tuple[Scenario, Plan]]:
     """Scenarios that are a little smaller, the greatest step of each kind first."""
     for name, values in (
         ("batches", (1, scenario.batches // 2, scenario.batches - 1)),
+        ("partitions", (1, scenario.partitions - 1)),
         ("brokers", (1, scenario.brokers - 1)),
         ("max_in_flight", (1, scenario.batches)),
     ):

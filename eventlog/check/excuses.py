@@ -20,6 +20,7 @@ from eventlog.check.promises import (
     NOBODY_PROMISED_ORDER,
     NOT_PROMISED,
     ONE_BATCH_MEMORY,
+    RAISED_ELSEWHERE,
     UNKNOWN_PRODUCER,
     WINDOW_PASSED,
 )
@@ -140,6 +141,12 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
     begun, ended = index.span(number)
     if index.run is not None and index.run.client == LIBRDKAFKA and _gave_up_before(index, number, begun, ended):
         return Cause(EXCUSED, LATE_COPY)
+    if (
+        index.run is not None
+        and index.run.client == LIBRDKAFKA
+        and _was_refused_elsewhere(index, earlier, begun, ended)
+    ):
+        return Cause(EXCUSED, RAISED_ELSEWHERE)
     for place, *whose in index.memo(_refused_as_too_old):
         if begun <= place <= ended and whose == [earlier.final.name, first_id, first_epoch]:
             return Cause(EXCUSED, WINDOW_PASSED)
@@ -162,6 +169,17 @@ def _gave_up_before(index: Index, number: int, begun: int, ended: int) -> bool:
                 if end is None or (row.topic, row.partition) == (end.topic, end.partition):
                     return True
     return False
+
+
+def _was_refused_elsewhere(index: Index, earlier: Place, begun: int, ended: int) -> bool:
+    """True when, while a send was under way, another partition refused a batch of its producer epoch out of order."""
+    return any(
+        row.error == OUT_OF_ORDER
+        and begun <= index.position(row) <= ended
+        and (row.producer_id, row.producer_epoch) == earlier.batch[2:4]
+        and TopicPartition(row.topic, row.partition) != earlier.final.name
+        for row in index.refused_rows
+    )
 
 
 def _refused_as_too_old(index: Index) -> list[tuple[int, TopicPartition, int, int]]:

@@ -155,6 +155,7 @@ ONE_BATCH_MEMORY = "memory of one batch"
 EXPIRED = "producer expired"
 WINDOW_PASSED = "more in flight than remembered"
 LATE_COPY = "late copy"
+RAISED_ELSEWHERE = "epoch raised elsewhere"
 EVERY_COPY_LOST = "every in-sync copy lost"
 DISK_WIPED = "disk wiped"
 UNCLEAN_ELECTION = "unclean election"
@@ -185,6 +186,10 @@ EXCUSES: dict[str, str] = {
     LATE_COPY: (
         "A message timed out while a later one was appended but unanswered; librdkafka raises its epoch and sends the "
         "later one again."
+    ),
+    RAISED_ELSEWHERE: (
+        "Another partition refused a batch out of order; librdkafka raises its epoch for all partitions at once and sends "
+        "what is unanswered under the new one, this partition's copy too, which was written."
     ),
     EVERY_COPY_LOST: "Every in-sync replica that held the record lost the end of its log in a crash (TailLost).",
     DISK_WIPED: "Every in-sync replica that held the record lost it in crashes, one of them with its whole disk.",
@@ -267,6 +272,7 @@ _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (ONE_BATCH_MEMORY, (FORGETS,), ("H2", "H3", "H14")),
     (WINDOW_PASSED, (MOVES, LIES), ("H2", "H3")),
     (LATE_COPY, (STALLS,), ("H2", "H3")),
+    (RAISED_ELSEWHERE, (REFUSES, FORGETS), ("H2", "H3")),
     (EVERY_COPY_LOST, (LOSES,), ("H5", "H6", "H7", "A1", "A3")),
     (DISK_WIPED, (WIPES,), ("H5", "H6", "H7", "A1", "A3")),
     (UNCLEAN_ELECTION, (LOSES, WIPES, FORCES), ("H5", "H6", "H7", "A1", "A3")),
@@ -276,7 +282,7 @@ _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (NOBODY_LEFT, (LOSES, WIPES), ("H13",)),
     (FATAL_CLIENT, (REFUSES, FORGETS), ("H13",)),
 )
-_OF_LIBRDKAFKA = (LATE_COPY, FATAL_CLIENT)
+_OF_LIBRDKAFKA = (LATE_COPY, RAISED_ELSEWHERE, FATAL_CLIENT)
 LIBRDKAFKA = "librdkafka"
 
 

@@ -16,6 +16,7 @@ def add_scenario(parser: argparse.ArgumentParser) -> None:
     """A scenario by name, and an argument for each thing that may be different."""
     parser.add_argument("scenario", nargs="?", default="P2", help="P3, P2 or 'one broker' (default: P2)")
     parser.add_argument("--brokers", type=int, help="how many (default: the scenario's)")
+    parser.add_argument("--partitions", type=int, help="among which the batches take turns (default: 1)")
     parser.add_argument("--batches", type=int, help="how many are on their way (default: 2)")
     parser.add_argument("--cold", action="store_true", help="a producer of which the partition knows nothing")
     parser.add_argument("--fine", action="store_true", help="every message is a step of its own")
@@ -47,6 +48,7 @@ def scenario_of_arguments(arguments: argparse.Namespace) -> Scenario:
 
     given = {
         "brokers": arguments.brokers,
+        "partitions": arguments.partitions,
         "batches": arguments.batches,
         "is_warm": False if arguments.cold else None,
         "is_coarse": False if arguments.fine else None,

@@ -17,7 +17,7 @@ M3. One exhibit is one module. It takes part in the list, the telling, the hunt 
 | `table` | who finds it, how soon, and how well it shrinks |
 | `commands` | `eventlog museum` |
 
-Not here: bugs that need transactions or a coordinator, and four more (`gallery.WAITING` names them all).
+Not here: bugs that need transactions or a coordinator (`gallery.WAITING` names them).
 
 Sources: Kafka's issue tracker and improvement proposals, Jepsen's reports, and the clients' own trackers, as each exhibit
 says.

@@ -14,17 +14,13 @@ from eventlog.museum.exhibit import Exhibit
 
 HOME: Final = "eventlog.museum.exhibits"
 WAITING: Final[dict[int, str]] = {
-    3: "a follower cuts its log after a leader of another epoch (KIP-279): connections end with their epoch here",
-    6: "a follower is taken back at a stale high watermark (KAFKA-7128): no small world searched so far shows it",
-    10: "the last replica in sync commits alone (KIP-966): the table of promises excuses what lost disks do",
-    26: "an epoch raised for one partition sends again what another one has (librdkafka 4953): needs two partitions",
     28: "an epoch that is raised by every failed attempt, until there is none left (KAFKA-9666)",
     32: "a hanging transaction: a late write opens it again behind its abort marker (KAFKA-12671, KIP-890)",
     33: "a late end of one transaction decides the next (KAFKA-17754)",
     34: "a coordinator that forgets where a transaction began when it fails over (Redpanda 6018)",
     38: "a coordinator epoch that goes back when a producer's state expires (KAFKA-9144)",
 }
-"""What can't be shown yet, by its number: from 28 on transactions are needed."""
+"""What can't be shown yet, by its number: a transactional client is needed, or a coordinator."""
 
 
 def gallery(package: str = HOME) -> dict[str, Exhibit]:

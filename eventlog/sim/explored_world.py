@@ -199,13 +199,14 @@ class ExploredWorld(World):
 
     def _hear(self, envelope: Envelope) -> None:
         message = envelope.message
-        told: list[tuple[int, int]] = []
+        told: list[tuple[int, int, int]] = []
         if message.__class__ is SendsResolved:
             offset = message.base_offset if message.error is NONE else FAILED
             for index, record in enumerate(message.records):
-                told.append((record.send_number, offset + index if offset >= 0 else offset))
+                at_offset = offset + index if offset >= 0 else offset
+                told.append((record.send_number, message.topic_partition.partition, at_offset))
         elif isinstance(message, SendRefused):
-            told.append((message.record.send_number, FAILED))
+            told.append((message.record.send_number, message.partition, FAILED))
         self._tell(tuple(told))
 
     def _tell(self, told: Outcomes) -> None:

@@ -27,8 +27,8 @@ from eventlog.messages.controller_api import PartitionRecord
 from eventlog.sim.refold import REFUSALS, right_answers
 from eventlog.values import Record, RecordBatch, TopicPartition
 
-Outcomes = tuple[tuple[int, int], ...]
-"""(send number, offset) of what was acknowledged: -1 at an unknown offset; -2: told as failed."""
+Outcomes = tuple[tuple[int, int, int], ...]
+"""(send number, partition, offset) of what was acknowledged: -1 at an unknown offset; -2: told as failed."""
 NONE = ErrorCode.NONE
 NO_LIMIT = 2**62
 
@@ -177,7 +177,9 @@ def _broken_acknowledgement(leader: Seen, outcomes: Outcomes) -> str:
         for index, record in enumerate(batch.records):
             if isinstance(record, Record):
                 places.setdefault(record.send_number, []).append(batch.base_offset + index)
-    for number, offset in outcomes:
+    for number, partition, offset in outcomes:
+        if partition != leader.topic_partition.partition:
+            continue
         found = places.get(number, [])
         if 0 <= offset < leader.log_start_offset:
             continue  # deleted since

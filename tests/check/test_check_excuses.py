@@ -187,6 +187,24 @@ def test_librdkafkas_late_copy_is_excused_by_the_message_that_timed_out():
         assert stands("H2", *late_copy(timed_out._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
 
 
+# -- an epoch raised for all partitions
+
+
+def raised_elsewhere(*refusals, epoch=1):
+    """m0 is appended and unanswered; meanwhile the epoch is raised, and m0 is sent again under it."""
+    rows = (batch(0, 0), batch(1, 0, epoch=epoch, sequence=0))
+    return (sent(0), *refusals, acked(1, 0, epoch=epoch, sequence=0), log(*rows))
+
+
+def test_librdkafkas_epoch_for_all_partitions_is_excused_by_the_refusal_in_another():
+    there = refused(2, end=1)._replace(partition=1)
+    assert stands("H2", *raised_elsewhere(there), run=LIBRDKAFKA) == (EXCUSED, "epoch raised elsewhere")
+    assert stands("H2", *raised_elsewhere(there), run=RUN._replace(client="java"))[0] == BROKEN
+    assert stands("H2", *raised_elsewhere(), run=LIBRDKAFKA)[0] == BROKEN
+    for other in ({"partition": 0}, {"producer_id": 8}, {"producer_epoch": 1}, {"error": "INVALID_PRODUCER_EPOCH"}):
+        assert stands("H2", *raised_elsewhere(there._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
+
+
 # -- recovery
 
 

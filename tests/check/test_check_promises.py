@@ -422,6 +422,7 @@ def test_the_table_answers_for_every_fault_and_promise():
         "high_watermark behind",
     )
     assert standing("reply_lost", "H2", client="librdkafka").excuses == ("late copy",)
+    assert "epoch raised elsewhere" in standing("election", "H2", client="librdkafka").excuses
     assert standing("election", "A1").excuses == ("high_watermark behind",)
     assert standing("election", "A1", acks=1).excuses == ("leader moved after acks=1", "high_watermark behind")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from eventlog.check import Acked
 from eventlog.errors import RequestError
 from eventlog.exploring import UNSEARCHED, Counterexample, Proof, deviations_of, explore, space_of
 from eventlog.log.partition_log import PartitionLog
@@ -133,10 +134,10 @@ def test_a_network_that_does_both_breaks_it_by_two_deviations() -> None:
 
 
 @pytest.mark.parametrize("is_coarse", [True, False])
-@pytest.mark.parametrize("name", ["P2", "P3"])
-def test_a_path_of_the_search_is_a_run_of_the_world(name: str, is_coarse: bool) -> None:
+@pytest.mark.parametrize(("name", "partitions"), [("P2", 1), ("P2", 2), ("P3", 1)])
+def test_a_path_of_the_search_is_a_run_of_the_world(name: str, partitions: int, is_coarse: bool) -> None:
     """Luck picks the deviations; the world that repeats them ends with the same answers and the same logs."""
-    scenario = find_scenario(name, is_coarse=is_coarse, producer_snapshot_batches=1)
+    scenario = find_scenario(name, partitions=partitions, is_coarse=is_coarse, producer_snapshot_batches=1)
     space = space_of(scenario)
     for seed in range(12):
         state, path = space.root, []
@@ -157,14 +158,23 @@ def test_a_path_of_the_search_is_a_run_of_the_world(name: str, is_coarse: bool) 
         assert played.unused == ()
         cluster = played.stage.cluster
         told = tuple(
-            [(row.send_numbers[0], row.base_offset) for row in cluster.history() if type(row).__name__ == "Acked"]
+            [(row.send_numbers[0], row.partition, row.base_offset) for row in cluster.history() if isinstance(row, Acked)]
         )
-        assert tuple(sorted(told)[scenario.is_warm :]) == state[-1].outcomes
+        assert tuple(sorted(told)[partitions * scenario.is_warm :]) == state[-1].outcomes
         for cell in state[1 : space.broker_count + 1]:
             for seen in cell.seen:
                 written = [record.send_number for batch in seen.batches for record in batch.records]
-                at_end = [found.record.send_number for found in cluster.records("events", 0, int(cell.name[-1]))]
+                partition = seen.topic_partition.partition
+                at_end = [found.record.send_number for found in cluster.records("events", partition, int(cell.name[-1]))]
                 assert written[: len(at_end)] == at_end[: len(written)]
+
+
+def test_what_is_acknowledged_is_looked_for_in_its_own_partition() -> None:
+    scenario = find_scenario("P2", partitions=2, budgets=(("election", 1),))
+    proof = explore(scenario, 1)
+    assert isinstance(proof, Proof)
+    assert proof.held
+    assert {delivery.partition for delivery in play(scenario).stage.deliveries} == {0, 1}
 
 
 def answers_in_order() -> str:
@@ -186,6 +196,7 @@ def test_the_order_in_which_answers_are_listed_is_the_golden_one() -> None:
 def test_a_scenario_comes_back_from_its_literal() -> None:
     scenario = find_scenario("P3", is_warm=False, batches=3, budgets=(("crash", 2),))
     literal, deviations = read_literal(literal_of(scenario, ()))
+        ("P2", {"partitions": 0}, "partitions of a scenario must be from 1 to 9, not 0"),
     assert (scenario_of(literal), deviations) == (scenario, ())
 
 

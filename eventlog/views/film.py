@@ -1,17 +1,20 @@
 """What the logs were at every step: frames, taken while a cluster runs.
 
 The world tells its invariants of every step of a broker; a camera stands between the two, passes all on, and keeps a
-frame when a replica has changed. A frame shares its batches with the log, which never changes them.
+frame when a replica has changed. A frame shares its batches with the log, which never changes them, and its list of
+them with the frames before it: what a frame costs is what is new in it, not how long the log is.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from eventlog.broker import Broker
 from eventlog.cluster import Cluster
+from eventlog.log.partition_log import PartitionLog
 from eventlog.messages import Envelope
 from eventlog.sim.invariants import Invariants
 from eventlog.values import RecordBatch, TopicPartition
@@ -20,6 +23,40 @@ NO_LIMIT = 2**62
 
 Memory = tuple[int, int, tuple[RecordBatch, ...]]
 """(producer_id, producer_epoch, the batches that are remembered, oldest first)."""
+
+
+class Batches(Sequence[RecordBatch]):
+    """A log at one moment: the first `count` of a list that grows with the log, and is left alone once it was cut."""
+
+    __slots__ = ("_count", "_grown")
+
+    def __init__(self, grown: list[RecordBatch]) -> None:
+        self._grown = grown
+        self._count = len(grown)
+
+    def followed_by(self, new: Iterable[RecordBatch]) -> Batches:
+        """This and `new`. Only for the newest of those that share a list."""
+        self._grown += new
+        return Batches(self._grown)
+
+    def count_shared(self, other: Batches) -> int:
+        """How many of its first batches `other` has, too; 0 of a log that does not begin alike."""
+        same = min(self._count, other._count)
+        if self._grown is other._grown:
+            return same
+        while same and self._grown[same - 1] is not other._grown[same - 1]:
+            same -= 1
+        return same if same and self._grown[0] is other._grown[0] else 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self._count)[index]
+        return self._grown[place] if isinstance(place, int) else tuple([self._grown[each] for each in place])
+
+    def __iter__(self) -> Iterator[RecordBatch]:
+        return islice(self._grown, self._count)
 
 
 class Frame(NamedTuple):
@@ -33,7 +70,7 @@ class Frame(NamedTuple):
     leader_epoch: int
     log_start_offset: int
     high_watermark: int
-    batches: tuple[RecordBatch, ...]
+    batches: Batches
     memory: tuple[Memory, ...]
 
     @property
@@ -51,18 +88,20 @@ class Frame(NamedTuple):
 class Film:
     """The frames of a cluster, oldest first."""
 
-    __slots__ = ("_newest", "_times", "cluster", "frames")
+    __slots__ = ("_last", "_newest", "_times", "cluster", "frames")
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.frames: list[Frame] = []
         self._times: list[int] = []
         self._newest: dict[tuple[int, TopicPartition], tuple[Any, ...]] = {}
+        self._last: dict[tuple[int, TopicPartition], Frame] = {}
         for broker in cluster._world.brokers():
             self.shoot(broker)
 
     def shoot(self, broker: Broker) -> None:
-        """Keep a frame of every replica that has changed. O(replicas), and the log of what has changed."""
+        """Keep a frame of every replica that has changed. O(replicas), and what is new in those that have changed; the
+        log of one that was cut."""
         for topic_partition, replica in broker.replicas.items():
             log = replica.log
             key = (broker.broker_id, topic_partition)
@@ -77,10 +116,7 @@ class Film:
             if self._newest.get(key) == state:
                 continue
             self._newest[key] = state
-            memory = [
-                (producer_id, entry.producer_epoch, tuple(entry.batches))
-                for producer_id, entry in log.producer_state.entries()
-            ]
+            last = self._last.get(key)
             self._keep(
                 Frame(
                     len(self.cluster.recorder.events),
@@ -91,8 +127,8 @@ class Film:
                     replica.partition.leader_epoch,
                     log.log_start_offset,
                     log.high_watermark,
-                    log.read(log.log_start_offset, log.log_end_offset, NO_LIMIT),
-                    tuple(memory),
+                    _batches_of(log, last),
+                    _memory_of(log, last),
                 )
             )
 
@@ -106,6 +142,7 @@ class Film:
                 self._keep(last._replace(seen_events=seen_events, is_up=False, is_leader=False, memory=()))
 
     def _keep(self, frame: Frame) -> None:
+        self._last[(frame.broker_id, frame.topic_partition)] = frame
         self.frames.append(frame)
         self._times.append(frame.seen_events)
 
@@ -124,6 +161,28 @@ class Film:
             if frame.topic_partition == topic_partition:
                 found[frame.broker_id] = frame
         return tuple([found[broker_id] for broker_id in sorted(found)])
+
+
+def _batches_of(log: PartitionLog, last: Frame | None) -> Batches:
+    """The log, sharing with the frame before what it only grew by: the batch that was its last one is still there."""
+    if last is not None and last.is_up and last.batches and last.log_start_offset == log.log_start_offset:
+        newest = last.batches[-1]
+        found = log.read(newest.base_offset, log.log_end_offset, NO_LIMIT)
+        if found and found[0] is newest:
+            return last.batches.followed_by(found[1:]) if len(found) > 1 else last.batches
+    return Batches(list(log.read(log.log_start_offset, log.log_end_offset, NO_LIMIT)))
+
+
+def _memory_of(log: PartitionLog, last: Frame | None) -> tuple[Memory, ...]:
+    """What it remembers of its producers, sharing with the frame before what is the same."""
+    before = {} if last is None else {memory[0]: memory for memory in last.memory}
+    found: list[Memory] = []
+    for producer_id, entry in log.producer_state.entries():
+        memory = (producer_id, entry.producer_epoch, tuple(entry.batches))
+        known = before.get(producer_id)
+        found.append(known if known is not None and known == memory else memory)
+    memories = tuple(found)
+    return last.memory if last is not None and memories == last.memory else memories
 
 
 class Camera:

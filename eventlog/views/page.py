@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from eventlog.cluster import Cluster
 from eventlog.errors import RequestError
-from eventlog.values import RecordBatch, TopicPartition
-from eventlog.views.film import Film, Frame
+from eventlog.values import TopicPartition
+from eventlog.views.film import Batches, Film, Frame
 from eventlog.views.making import actors_of, fitted, summary_of
 from eventlog.views.reading import Reading
 from eventlog.views.sheet import MOST_CELLS, Cell, Names, Row, Sheet, Strip, known_of
@@ -106,28 +106,23 @@ class _Tail:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self.batches: tuple[RecordBatch, ...] = ()
-        self.cells: list[tuple[Cell, ...]] = []
-        self.seen: dict[tuple[str, str, int], None] = {}
+        self.batches = Batches([])
+        self.cells: list[list[Cell]] = []
+        self.seen: dict[tuple[str, int], None] = {}
 
     def strip(self, frame: Frame) -> Strip:
-        new, old = frame.batches, self.batches
-        same = min(len(new), len(old))
-        while same and new[same - 1] is not old[same - 1]:
-            same -= 1
-        if same and new[0] is not old[0]:
-            same = 0
+        same = frame.batches.count_shared(self.batches)
         gone = [cell._replace(is_cut=True, is_copy=False) for cells in self.cells[same:] for cell in cells]
-        del self.cells[same:]
-        for batch in new[same:]:
-            self.cells.append(tuple(self.names.cells((batch,))))
-        self.batches = new
+        if gone:
+            # Who was first and who is a copy may be others now.
+            self.cells, self.seen, same = [], {}, 0
+        self.cells += [self.names.cells((batch,), self.seen) for batch in frame.batches[same:]]
+        self.batches = frame.batches
         cells: list[Cell] = []
         for batch_cells in reversed(self.cells):
             if len(cells) >= MOST_CELLS:
                 break
             cells[:0] = batch_cells
-        cells = self._with_copies(cells, frame)
         count = sum([len(batch_cells) for batch_cells in self.cells])
         if frame.is_up and frame.log_end_offset < (gone[-1].offset + 1 if gone else 0):
             cells += gone
@@ -135,13 +130,6 @@ class _Tail:
         role = "leader" if frame.is_leader else "follower" if frame.is_up else "down"
         kept = len([cell for cell in cells if not cell.is_cut])
         return Strip(frame.broker_id, role, frame.high_watermark, tuple(cells), count - kept)
-
-    def _with_copies(self, cells: list[Cell], frame: Frame) -> list[Cell]:
-        """Marks those whose record stands in the log before already."""
-        if not cells or not any(self.names.plain.values()):
-            return cells
-        copies = {cell.offset: cell.is_copy for cell in self.names.cells(frame.batches)}
-        return [cell._replace(is_copy=copies.get(cell.offset, False)) for cell in cells]
 
 
 def _remembered(names: Names, frame: Frame) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ PLAIN: Final = ""
 
 MOST_CELLS: Final = 12
 MOST_VALUE: Final = 12
+MOST_CELL_VALUE: Final = 4
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -183,12 +184,11 @@ def span_text(first: int, last: int) -> str:
 class Names:
     """Who wrote what: letters for writers, found in a trace."""
 
-    __slots__ = ("_by_number", "_by_producer_id", "letters", "newest_epochs", "plain")
+    __slots__ = ("_by_number", "_by_producer_id", "letters", "newest_epochs")
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         """O(events)."""
         self.letters: dict[str, str] = {}
-        self.plain: dict[str, bool] = {}
         self.newest_epochs: dict[str, int] = {}
         self._by_producer_id: dict[int, str] = {}
         self._by_number: dict[int, str] = {}
@@ -203,14 +203,11 @@ class Names:
         if writer not in self.letters:
             self.letters[writer] = LETTERS[len(self.letters) % len(LETTERS)]
         if batch.producer_id >= 0:
-            self.plain.setdefault(writer, False)
             self._by_producer_id[batch.producer_id] = writer
             self.newest_epochs[writer] = max(batch.producer_epoch, self.newest_epochs.get(writer, 0))
-        else:
-            self.plain[writer] = True
-            if not isinstance(batch.records, bytes):
-                for record in batch.records:
-                    self._by_number[record.send_number] = writer
+        elif not isinstance(batch.records, bytes):
+            for record in batch.records:
+                self._by_number[record.send_number] = writer
 
     def writer(self, batch: RecordBatch) -> str:
         """Who wrote it; "" when the trace doesn't tell."""
@@ -224,10 +221,10 @@ class Names:
         """`producer_epoch`, or -1 where it goes without saying: that writer never had another than 0."""
         return producer_epoch if self.newest_epochs.get(writer, 0) else -1
 
-    def cells(self, batches: Iterable[RecordBatch], most_value: int = 4) -> list[Cell]:
-        """The records of a log."""
+    def cells(self, batches: Iterable[RecordBatch], seen: dict[tuple[str, int], None] | None = None) -> list[Cell]:
+        """The records of a log, or of a part of it that goes on from where `seen` was left."""
         cells: list[Cell] = []
-        seen: dict[tuple[str, int], None] = {}
+        seen = {} if seen is None else seen
         for batch in batches:
             if batch.is_control:
                 cells.append(Cell(batch.base_offset, "end", -1, "", batch.leader_epoch))
@@ -240,7 +237,7 @@ class Names:
                 key = (writer, record.send_number)
                 is_copy = record.send_number >= 0 and key in seen
                 seen[key] = None
-                value = value_text(record.value, most_value)
+                value = value_text(record.value, MOST_CELL_VALUE)
                 offset = batch.base_offset + index
                 cells.append(Cell(offset, letter, sequence, value, batch.leader_epoch, producer_epoch, is_copy))
         return cells

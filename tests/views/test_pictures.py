@@ -69,10 +69,11 @@ def texts(sheet: Sheet) -> set[str]:
 Box = tuple[float, float, float, float, str]
 
 
-def boxes(svg: str) -> tuple[list[Box], float, float]:
-    """The room of every text as (left, top, right, bottom, text), with the picture's width and height."""
+def boxes(svg: str) -> tuple[list[Box], list[Box], float, float]:
+    """The room of every text as (left, top, right, bottom, text), and of every cell; the picture's width and height."""
     root = ElementTree.fromstring(svg)
     found: list[Box] = []
+    cells: list[Box] = []
 
     def walk(piece: ElementTree.Element, shift: float) -> None:
         moved = re.match(r"translate\(([-\d.]+)", piece.get("transform", ""))
@@ -83,25 +84,33 @@ def boxes(svg: str) -> tuple[list[Box], float, float]:
             x, y = float(piece.get("x", "0")) + shift, float(piece.get("y", "0"))
             left = {"middle": x - width / 2, "end": x - width}.get(piece.get("text-anchor", ""), x)
             found.append((left, y - size * 0.76, left + width, y + size * 0.22, text))
+        if re.fullmatch(r"el-e\d", piece.get("class", "")):
+            x, y, width, height = (float(piece.get(name, "0")) for name in ("x", "y", "width", "height"))
+            cells.append((x + shift, y, x + shift + width, y + height, "cell"))
         for child in piece:
             walk(child, shift)
 
     walk(root, 0)
-    return found, float(root.get("width", "0")), float(root.get("height", "0"))
+    return found, cells, float(root.get("width", "0")), float(root.get("height", "0"))
 
 
 def faults_of_layout(svg: str) -> list[str]:
-    """Texts that lie over each other or outside the picture."""
-    texts, width, height = boxes(svg)
+    """Texts that lie over each other, outside the picture, or over the edge of their cell."""
+    texts, cells, width, height = boxes(svg)
     found = [f"cut: {box}" for box in texts if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height]
     for index, one in enumerate(texts):
         found += [f"over each other: {one} {other}" for other in texts[index + 1 :] if is_over(one, other)]
+        found += [f"over the edge: {one}" for cell in cells if is_over(one, cell) and not is_inside(one, cell)]
     return found
 
 
 def is_over(one: Box, other: Box) -> bool:
     is_beside = one[2] - 1 <= other[0] or other[2] - 1 <= one[0]
     return not is_beside and one[1] < other[3] - 1 and other[1] < one[3] - 1
+
+
+def is_inside(one: Box, other: Box) -> bool:
+    return other[0] <= one[0] and one[2] <= other[2] and other[1] <= one[1] and one[3] <= other[3]
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +314,9 @@ def test_the_overlap_test_finds_overlaps() -> None:
     assert faults_of_layout(svg.format(text.format(10, 20) + text.format(10, 40))) == []
     assert len(faults_of_layout(svg.format(text.format(10, 20) + text.format(30, 25)))) == 1
     assert len(faults_of_layout(svg.format(text.format(260, 20)))) == 1
+    cell = '<rect class="el-e1" x="5" y="5" width="{}" height="30"/>'
+    assert faults_of_layout(svg.format(cell.format(100) + text.format(10, 20))) == []
+    assert len(faults_of_layout(svg.format(cell.format(60) + text.format(10, 20)))) == 1
 
 
 def test_every_step_can_be_found_and_lit(told: dict[str, Ladder]) -> None:

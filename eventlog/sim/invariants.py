@@ -10,7 +10,7 @@
 | H8 | one leader to a leader epoch; leader epochs never go back, in a replica or in a log |
 | H9 | nothing of a lower producer epoch is committed behind a higher one |
 | H10 | a replica's producer state is what its log says |
-| H12 | every in-sync replica has the leader's log below its high watermark |
+| H12 | every in-sync replica that runs has the leader's log below its high watermark |
 | H14 | a leader's answer to an idempotent batch is what its log says (see `refold`) |
 
 H4 (no gaps), the rest of H5 (nothing acknowledged is lost), H6 (no dirty read) and H11 (whole batches) need the end of
@@ -88,6 +88,7 @@ class Invariants:
         "_forgot",
         "_is_blank_somewhere",
         "_lost_tails",
+        "_metadata_seen",
         "_seen",
         "committed",
         "full",
@@ -115,6 +116,8 @@ class Invariants:
         self._lost_tails: dict[tuple[str, TopicPartition], int] = {}
         # Where somebody asked for a leader that may lack what is committed.
         self.unclean_orders: dict[TopicPartition, None] = {}
+        # So many records of the controller's log were looked at.
+        self._metadata_seen = 0
 
     def tail_lost(self, name: str, topic_partition: TopicPartition, was_end_offset: int) -> None:
         """What was not flushed there is gone."""
@@ -166,6 +169,26 @@ class Invariants:
                 self._check_replica(machine, replica, seen, world)
             if self.full:
                 log.check_invariants()
+
+    def controller_moved(self, world: WorldState) -> None:
+        """Check what new metadata has changed: H12 of everybody whom the controller takes for in sync."""
+        log = world.controller.log
+        if len(log) == self._metadata_seen:
+            return
+        changed = [record.topic_partition for record in log[self._metadata_seen :] if isinstance(record, PartitionRecord)]
+        self._metadata_seen = len(log)
+        for topic_partition in dict.fromkeys(changed):
+            self._check_members(topic_partition, world)
+
+    def _check_members(self, topic_partition: TopicPartition, world: WorldState) -> None:
+        """H12, when the leader has not moved and another has."""
+        partition = world.controller.image.partitions.get(topic_partition)
+        if partition is None or partition.leader_id not in world.stores:
+            return
+        leader = world.find_broker(partition.leader_id)
+        replica = None if leader is None else leader.replicas.get(topic_partition)
+        if leader is not None and replica is not None and replica.leadership is not None:
+            self._check_in_sync(f"{leader.name} {topic_partition}", replica, 0, world, is_lost_tail_excused=True)
 
     def _check_answers(self, broker: Broker, request: ProduceRequest, answer: ProduceReply, world: WorldState) -> None:
         """H14, for a request that is answered at once: the log is still as it was when it was judged."""
@@ -241,9 +264,13 @@ class Invariants:
             self._check_committed(where, replica, seen, world)
         if is_leader:
             in_sync_replicas = replica.partition.in_sync_replicas
-            if log.high_watermark > seen.high_watermark or in_sync_replicas != seen.in_sync_replicas:
-                self._check_in_sync(where, replica, world)
+            if in_sync_replicas != seen.in_sync_replicas:
+                self._check_in_sync(where, replica, 0, world)
+            elif log.high_watermark > seen.high_watermark:
+                self._check_in_sync(where, replica, seen.high_watermark, world)
             seen.in_sync_replicas = in_sync_replicas
+        elif log.log_end_offset < seen.end_offset or seen.epoch_of_role < 0:
+            self._check_members(replica.topic_partition, world)
         seen.end_offset = log.log_end_offset
         seen.high_watermark = log.high_watermark
         seen.epoch_of_role = epoch
@@ -378,23 +405,37 @@ class Invariants:
         if epoch >= highest:
             committed.newest[producer_id] = (epoch, batch.last_sequence)
 
-    def _check_in_sync(self, where: str, replica: Replica, world: WorldState) -> None:
-        """H12, when the high watermark has risen or somebody has joined: members hold what is committed."""
-        partition = world.controller.image.partitions[replica.topic_partition]
-        if partition.leader_epoch != replica.partition.leader_epoch or replica.topic_partition in self.losses:
+    def _check_in_sync(
+        self, where: str, replica: Replica, from_offset: int, world: WorldState, is_lost_tail_excused: bool = False
+    ) -> None:
+        """H12: members hold what is committed; what lies below `from_offset` was looked at before."""
+        topic_partition = replica.topic_partition
+        partition = world.controller.image.partitions[topic_partition]
+        if partition.leader_epoch != replica.partition.leader_epoch or topic_partition in self.losses:
             return  # a leader of the past: its high watermark binds nobody new
-        committed = self.committed.get(replica.topic_partition)
-        end_offset = max(replica.log.high_watermark, 0 if committed is None else committed.end_offset)
+        committed = self.committed.get(topic_partition)
+        high_watermark = replica.log.high_watermark
+        end_offset = max(high_watermark, 0 if committed is None else committed.end_offset)
         for member in partition.in_sync_replicas:
             broker = world.find_broker(member)
-            if broker is None or replica.topic_partition not in broker.replicas:
+            if broker is None or topic_partition not in broker.replicas or member == partition.leader_id:
                 continue
-            log = broker.replicas[replica.topic_partition].log
+            if is_lost_tail_excused and (broker.name, topic_partition) in self._lost_tails:
+                continue
+            log = broker.replicas[topic_partition].log
             if log.log_end_offset < end_offset:
                 raise world.violation(
                     "H12",
                     f"{where}: committed is what lies below {end_offset}, but in-sync broker-{member} ends at "
                     f"{log.log_end_offset}",
+                )
+            start = max(from_offset, log.log_start_offset, replica.log.log_start_offset)
+            own = [batch for batch in replica.log.read(start, high_watermark, 2**62) if batch.base_offset >= start]
+            theirs = [batch for batch in log.read(start, high_watermark, 2**62) if batch.base_offset >= start]
+            if own != theirs:
+                raise world.violation(
+                    "H12",
+                    f"{where}: committed from {start} on is {own}, but in-sync broker-{member} has {theirs}",
                 )
 
     def resolved(self, message: SendsResolved, world: WorldState) -> None:

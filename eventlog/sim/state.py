@@ -238,8 +238,11 @@ class WorldState:
         if kind is Broker:
             if self.invariants is not None:
                 self.invariants.after(machine, envelope, self, out)
-        elif kind is Controller and recorder is not None:
-            recorder.controller_moved(now_ms, self.controller)
+        elif kind is Controller:
+            if recorder is not None:
+                recorder.controller_moved(now_ms, self.controller)
+            if self.invariants is not None:
+                self.invariants.controller_moved(self)
 
     def _send(self, envelope: Envelope) -> None:
         source, destination, connection, _, message = envelope

@@ -143,6 +143,19 @@ def in_sync_without_it(stage: Stage) -> None:
     stage.commit(1)
 
 
+def in_sync_with_another_batch(stage: Stage) -> None:
+    own = stage.batch(2)._replace(base_sequence=3)
+    for broker_id in (2, 3):
+        stage.append(broker_id, own._replace(max_timestamp_ms=1))
+    stage.append(1, own)
+    stage.commit(1)
+
+
+def in_sync_and_cut(stage: Stage) -> None:
+    stage.log(2).truncate_to(2)
+    stage.invariants.committed.clear()
+
+
 def watermark_beyond_the_end(stage: Stage) -> None:
     stage.log(1).high_watermark = 9
 
@@ -164,6 +177,8 @@ def watermark_beyond_the_end(stage: Stage) -> None:
         ("H10", 1, nothing_remembered),
         ("H10", 2, too_much_remembered),
         ("H12", 1, in_sync_without_it),
+        ("H12", 1, in_sync_with_another_batch),
+        ("H12", 2, in_sync_and_cut),
         ("I3", 1, watermark_beyond_the_end),
     ],
 )
@@ -174,6 +189,19 @@ def test_a_promise_broken_by_hand_is_noticed(promise: str, broker_id: int, break
         stage.broken(breaks, broker_id)
     assert caught.value.promise == promise
     assert "seed 0" in str(caught.value)
+
+
+def test_whom_the_controller_takes_in_without_what_is_committed_is_noticed_at_once() -> None:
+    stage = Stage()
+    image = stage.world.controller.image
+    partition = image.partitions[EVENTS]
+    stage.invariants.controller_moved(stage.world)
+    stage.log(3).truncate_to(1)
+    stage.world.controller.log.append(partition._replace(partition_epoch=partition.partition_epoch + 1))
+    with pytest.raises(InvariantViolation) as caught:
+        stage.invariants.controller_moved(stage.world)
+    assert caught.value.promise == "H12"
+    assert "in-sync broker-3 ends at 1" in str(caught.value)
 
 
 @pytest.mark.parametrize("rule", ["L1", "L2", "L3", "P1"])

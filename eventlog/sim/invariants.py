@@ -175,7 +175,9 @@ class Invariants:
         log = world.controller.log
         if len(log) == self._metadata_seen:
             return
-        changed = [record.topic_partition for record in log[self._metadata_seen :] if isinstance(record, PartitionRecord)]
+        changed = [
+            record.topic_partition for record in log[self._metadata_seen :] if isinstance(record, PartitionRecord)
+        ]
         self._metadata_seen = len(log)
         for topic_partition in dict.fromkeys(changed):
             self._check_members(topic_partition, world)

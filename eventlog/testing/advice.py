@@ -93,6 +93,45 @@ ADVICE: Final[dict[str, str]] = {
         "no single disk counts."
     ),
     "unclean_election": "Data was lost by declaration: an unclean election. Keep unclean_leader_election_enable off.",
+    # with real clients
+    "a plain client wrote twice": (
+        "A producer without idempotence sends a batch again when it has no answer, and the broker takes it for a new one. "
+        "Turn it on: enable.idempotence=True (confluent-kafka and all of librdkafka have it off by default), "
+        "enable_idempotence=True (aiokafka, kafka-python)."
+    ),
+    "weak acks lost it": (
+        "Nobody promised to keep it: with acks=0 no broker says that it has a record, with acks=1 one says so, and may die "
+        "before the others have it. Use acks=all with min.insync.replicas=2 or more."
+    ),
+    "a reader went astray": (
+        "The reader did not go on where it had stopped: it committed another offset than that behind the last record it was "
+        "done with. Commit after the effect, or keep the position with the effect."
+    ),
+    "a real client's promise is broken": (
+        "The brokers or the client broke a promise; `print(kafka.judge())` has the whole verdict. If your code can't be the "
+        "reason, try the client against a real Kafka, and report what you see with the plan below."
+    ),
+    "not confirmed": (
+        "The same plan does not fail each time: time, threads or chance have a part in it. Make the test wait for what it "
+        "needs (flush, futures, fault.wait) instead of sleeping, seed what is drawn, and look for what an earlier run left."
+    ),
+    "no fault with real clients": (
+        "No fault is needed: run the test's body with a plain eventlog_kafka and debug it there."
+    ),
+    **dict.fromkeys(
+        ["real reply_lost", "real disconnect", "real error_after_append"],
+        "An answer that never came says nothing: the record may stand in the log. Let the same idempotent producer retry, "
+        "or give each event an id and let readers drop what they have seen; a new send is a new record.",
+    ),
+    **dict.fromkeys(
+        ["real crash", "real election", "real clean_restart"],
+        "The leader changed. What must survive that: acks=all, min.insync.replicas=2 or more, and one idempotent producer "
+        "that retries for as long as a failover takes (delivery.timeout.ms).",
+    ),
+    **dict.fromkeys(
+        ["real delay", "real request_lost", "real append_fails"],
+        "It took longer than the code waits. Does a timeout here mean that it failed, or that nobody knows?",
+    ),
     # other
     "no fault": "No fault is needed: run the test's body with a plain eventlog_cluster and debug it there.",
     "unrepeatable": (

@@ -79,21 +79,15 @@ def chaos_test(
 
     def decorate(test: Callable[..., object]) -> Callable[..., None]:
         plan = ChaosTest(test, kinds, runs, seed, max_deviations, dict(fresh or {}), brokers, settings)
-        kept = [read_chaos_literal(literal, plan.name) for literal in literals]
-
-        @wraps(test)
-        def chaos(*args: Any, **kwargs: Any) -> None:
-            __tracebackhide__ = True
-            plan.run(args, kwargs, kept)
-
-        chaos.__signature__ = plan.outer_signature()  # type: ignore[attr-defined]
-        return chaos
+        return plan.decorated(literals)
 
     return decorate
 
 
 class ChaosTest:
     """A decorated test: what it takes, and how it is run."""
+
+    names: tuple[str, ...] = CLUSTER_NAMES
 
     def __init__(
         self,
@@ -115,15 +109,39 @@ class ChaosTest:
         self.fresh = fresh
         self.brokers = brokers
         self.settings = settings
-        if inspect.iscoroutinefunction(test):
-            raise RequestError(f"{self.name} is a coroutine; nothing in a cluster waits, so a plain function does")
         self.wanted = inspect.signature(test).parameters
-        if "eventlog_clusters" in self.wanted:
-            raise RequestError(f"{self.name}: in a chaos test the faults are in `cluster`; ask for that one")
+        self.check_test()
         self.factory_wants = {name: _arguments_of(make) for name, make in fresh.items()}
         for name in fresh:
             if name not in self.wanted and not any(name in others for others in self.factory_wants.values()):
                 raise RequestError(f"{self.name} takes no argument {name!r}, and fresh has a factory for it")
+
+    def check_test(self) -> None:
+        """Raises RequestError for a test that can't be run so."""
+        if inspect.iscoroutinefunction(self.test):
+            raise RequestError(f"{self.name} is a coroutine; nothing in a cluster waits, so a plain function does")
+        if "eventlog_clusters" in self.wanted:
+            raise RequestError(f"{self.name}: in a chaos test the faults are in `cluster`; ask for that one")
+
+    def read(self, literal: str) -> tuple[int, tuple[Deviation, ...]]:
+        """(seed, deviations) of a literal of this test. Raises RequestError for any other."""
+        return read_chaos_literal(literal, self.name)
+
+    def decorated(self, literals: list[str]) -> Callable[..., None]:
+        """What stands in the test's place; runs of `literals` come first."""
+        kept = [self.read(literal) for literal in literals]
+
+        @wraps(self.test)
+        def chaos(*args: Any, **kwargs: Any) -> None:
+            __tracebackhide__ = True
+            self.run(args, kwargs, kept)
+
+        chaos.__signature__ = self.outer_signature()  # type: ignore[attr-defined]
+        return chaos
+
+    def campaign(self, args: tuple[Any, ...], kwargs: dict[str, Any], directory: Path | None, seed: int) -> Campaign:
+        """The runs of one call."""
+        return Campaign(self, args, kwargs, directory, seed)
 
     @property
     def wants_directory(self) -> bool:
@@ -132,7 +150,7 @@ class ChaosTest:
 
     def outer_signature(self) -> inspect.Signature:
         """What pytest has to give: all that is not made here."""
-        made = (*CLUSTER_NAMES, *self.fresh)
+        made = (*self.names, *self.fresh)
         outer = [parameter for name, parameter in self.wanted.items() if name not in made]
         asked = {parameter.name for parameter in outer}
         extra = [name for name in ("request", "tmp_path" if self.wants_directory else "") if name and name not in asked]
@@ -151,10 +169,11 @@ class ChaosTest:
         if self.wants_directory and directory is None:
             raise RequestError(f"{self.name} takes tmp_path: when you call it yourself, give tmp_path=...")
         options = Options(request)
-        campaign = Campaign(self, args, kwargs, directory, self.seed if options.seed is None else options.seed)
+        campaign = self.campaign(args, kwargs, directory, self.seed if options.seed is None else options.seed)
         campaign.command = options.command
         if options.replay:
-            campaign.replay(*read_chaos_literal(options.replay, self.name))
+            campaign.replay(*self.read(options.replay))
+            campaign.check_applied()
             said = f"replayed: {campaign.seen.sentence()}"
         else:
             for seed, deviations in kept:
@@ -236,27 +255,32 @@ class Campaign:
             left = f"{len(answerer.unused)} of its {len(deviations)} faults did not apply"
             self._raise(ran, f"replayed; {left}" if answerer.unused else "replayed")
 
+    def check_applied(self) -> None:
+        """Raises RequestError when what was replayed on demand was no replay. In virtual time it is told, and no error."""
+
     def _run(self, answerer: Answerer) -> Ran:
         __tracebackhide__ = True
         plan = self.plan
         with ExitStack() as made:
             cluster = MortalCluster(plan.brokers, self.seed, checks="off", **plan.settings)
-            given = dict(self.kwargs)
-            directory: dict[str, Any] = {}
-            if plan.wants_directory:
-                directory["tmp_path"] = made.enter_context(self._fresh_directory())
-            things: dict[str, Any] = {"cluster": cluster, "eventlog_cluster": cluster, **directory}
+            return ChaosRun(cluster, answerer).call(self._body(made, dict.fromkeys(plan.names, cluster)))
 
-            def body() -> None:
-                __tracebackhide__ = True
-                for name, factory in plan.fresh.items():
-                    wants = {other: things[other] for other in plan.factory_wants[name] if other in things}
-                    product = factory(**wants)
-                    things[name] = made.enter_context(_as_context(product)) if inspect.isgenerator(product) else product
-                given.update({name: thing for name, thing in things.items() if name in plan.wanted})
-                plan.test(*self.args, **given)
+    def _body(self, made: ExitStack, things: dict[str, Any]) -> Callable[[], object]:
+        """The test with `things` and what else is new in each run, which ends with `made`."""
+        plan = self.plan
+        if plan.wants_directory:
+            things["tmp_path"] = made.enter_context(self._fresh_directory())
 
-            return ChaosRun(cluster, answerer).call(body)
+        def body() -> object:
+            __tracebackhide__ = True
+            for name, factory in plan.fresh.items():
+                wants = {other: things[other] for other in plan.factory_wants[name] if other in things}
+                product = factory(**wants)
+                things[name] = made.enter_context(_as_context(product)) if inspect.isgenerator(product) else product
+            given = {**self.kwargs, **{name: thing for name, thing in things.items() if name in plan.wanted}}
+            return plan.test(*self.args, **given)
+
+        return body
 
     @contextmanager
     def _fresh_directory(self) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from linecache import getline
 from pathlib import Path
@@ -33,6 +33,7 @@ class Seen:
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self.kinds = kinds
+        self.planned_by = "a replay"
         self.runs = 0
         self.unused = 0
         self.in_runs: dict[str, int] = {}
@@ -45,6 +46,10 @@ class Seen:
             "process died": ran.cluster.deaths,
             **{known.fault: True for known in ran.deviations if known.fault != CLIENT_CRASH},
         }
+        self.add(happened, unused)
+
+    def add(self, happened: Mapping[str, object], unused: Iterable[Deviation] = ()) -> None:
+        """One more run, and how often what happened in it."""
         self.runs += 1
         self.unused += sum(1 for _ in unused)
         for what, how_often in happened.items():
@@ -59,7 +64,7 @@ class Seen:
         if CLIENT_CRASH in self.kinds and "process died" not in self.in_runs:
             never.append("process died (was maybe_crash reached inside supervise?)")
         ending = f"; never: {', '.join(never)}" if never else ""
-        ending += f"; {self.unused} faults of a replay did not apply" if self.unused else ""
+        ending += f"; {self.unused} faults of {self.planned_by} did not apply" if self.unused else ""
         return f"{held}: {found or 'nothing went wrong'}{ending}"
 
 
@@ -83,11 +88,15 @@ def told_error(ran: Ran) -> list[str]:
     if isinstance(error, InvariantViolation):
         said = said.partition("\n")[0]
     kind = type(error).__name__
-    text = f"{kind}: {said}" if kind not in ("AssertionError", "Failed") else said or kind
+    return told_raised(error, f"{kind}: {said}" if kind not in ("AssertionError", "Failed") else said or kind)
+
+
+def told_raised(error: BaseException | None, text: str) -> list[str]:
+    """`text` of an error, and the places of the user's code through which it came, the innermost last."""
     lines = [line for part in text.splitlines() for line in wrap(part, SCREEN_COLUMNS, subsequent_indent="  ")]
     lines = lines[:MOST_ERROR_LINES] + ["..."] * (len(lines) > MOST_ERROR_LINES)
     here = Path.cwd()
-    for file, line, function in places_of(error)[-MOST_PLACES:]:
+    for file, line, function in (places_of(error) if error is not None else [])[-MOST_PLACES:]:
         path = Path(file)
         shown = path.relative_to(here) if path.is_relative_to(here) else path
         code = getline(file, line).strip()
@@ -116,10 +125,10 @@ def lines_of(deviation: Deviation) -> list[str]:
     return [*said, f'at the event "{event}"{time}']
 
 
-def told_command(command: str, literal: str) -> list[str]:
+def told_command(command: str, literal: str, decorator: str = "chaos_test") -> list[str]:
     """What repeats the run, for a shell; by hand where there is no command."""
     if not command:
-        return [f"@chaos_test(..., replay={literal!r})"]
+        return [f"@{decorator}(..., replay={literal!r})"]
     in_one_line = f'{command} --eventlog-replay="{literal}"'
     if any(sign in literal for sign in SPECIAL_TO_SHELLS):
         return [f"{command} --eventlog-replay={quote(literal)}"]

@@ -390,9 +390,13 @@ class Faults:
             if name not in known:
                 raise RequestError(f"{name!r} chooses no request; these do: {', '.join(known)}")
         fault = kind(self, Choice(api, **whose))
+        self.add(fault)
+        return fault
+
+    def add(self, fault: Fault) -> None:
+        """A fault of one's own kind, behind those there are."""
         self.all.append(fault)
         self._active = [*self._active, fault]
-        return fault
 
     def find(self, call: Call) -> Fault | None:
         """The fault that strikes this request."""

@@ -8,7 +8,7 @@
 | `diff(one, other)` | two runs side by side, lit where they part |
 | `log_view(cluster, topic)` | every replica's log, and what it remembers of its producers |
 | `verdict_card(verdict)` | how each promise stands |
-| `metrics_strip(film)` | in flight, lag and high_watermark over a long run |
+| `metrics_strip(cluster or film)` | in flight, lag and high_watermark over a long run |
 
 ```python
 from eventlog.views import scene
@@ -45,14 +45,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eventlog.views.cards import LogView, MetricsStrip, VerdictCard, log_view, metrics_strip, verdict_card
+    from eventlog.views.cards import LogView, VerdictCard, log_view, verdict_card
     from eventlog.views.film import Film, watch
+    from eventlog.views.metrics import MetricsStrip, metrics_strip
     from eventlog.views.scenes import SCENES
     from eventlog.views.view import Ladder, View, diff, ladder, scene
 
 _HOMES = {
-    **dict.fromkeys(("LogView", "MetricsStrip", "VerdictCard", "log_view", "metrics_strip", "verdict_card"), "cards"),
+    **dict.fromkeys(("LogView", "VerdictCard", "log_view", "verdict_card"), "cards"),
     **dict.fromkeys(("Film", "watch"), "film"),
+    **dict.fromkeys(("MetricsStrip", "metrics_strip"), "metrics"),
     **dict.fromkeys(("Ladder", "View", "diff", "ladder", "scene"), "view"),
     **dict.fromkeys(("SCENES",), "scenes"),
 }

@@ -528,10 +528,48 @@ def test_a_strip_of_numbers_ends_with_what_is_so(five: Film) -> None:
     assert max(values["in flight"]) >= 2
     assert values["high_watermark"][-1] == len(five.cluster.records("orders"))
     assert f"{len(five.cluster.recorder.events):,} events in" in shown.text
-    with pytest.raises(RequestError, match="metrics need a film"):
-        metrics_strip(five.cluster)  # type: ignore[arg-type]
-    with pytest.raises(RequestError, match="nothing was written"):
-        metrics_strip(watch(Cluster(1)))
+    with pytest.raises(RequestError, match=r"metrics are of a Cluster, or of the film of one \(`watch`\), not of str"):
+        metrics_strip("run")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="nothing was written to orders-7"):
+        metrics_strip(five, "orders", 7)
+    for empty in (Cluster(1), watch(Cluster(1))):
+        with pytest.raises(RequestError, match=r"nothing was written$"):
+            metrics_strip(empty)
+
+
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_the_numbers_of_a_run_that_nobody_filmed_are_those_of_its_film(brokers: int) -> None:
+    """A follower that crashes, comes back and catches up; another is cut off; answers are lost."""
+    cluster = Cluster(brokers, min_insync_replicas=1)
+    film = watch(cluster)
+    cluster.create_topic("orders")
+    writer = cluster.producer("w", acks=1, enable_idempotence=False, **ALONE)
+    for number in range(120):
+        writer.send("orders", f"{number}")
+        cluster.advance(50)
+        if number in (20, 80):
+            cluster.lose_next_ack()
+        if number == 40 and brokers > 1:
+            cluster.crash(3)
+        if number == 60 and brokers > 1:
+            cluster.restart(3)
+            cluster.cut(1, 2)
+        if number == 90:
+            cluster.heal()
+    writer.flush()
+    cluster.advance(20)
+    seen, told = metrics_strip(film), metrics_strip(cluster)
+    assert told.faults == seen.faults
+    (flight, lag, mark), (flight_told, lag_told, mark_told) = [
+        [series.values for series in strip.series] for strip in (seen, told)
+    ]
+    assert flight_told == flight
+    assert max([abs(one - other) for one, other in zip(lag, lag_told, strict=True)]) <= 1
+    # What nobody was told yet is not known yet.
+    assert all(one >= other for one, other in zip(mark, mark_told, strict=True))
+    assert mark_told[-1] == mark[-1] > 100
+    assert mark_told[len(mark) // 8] == mark[len(mark) // 8] > 10
+    assert (max(seen.series[1].values) > 20) is (brokers > 1)
 
 
 def test_there_must_be_something_to_show(five: Film) -> None:

@@ -7,10 +7,11 @@ orders-0`. It is named by that and its n-th time, never by bytes: a client's bat
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlog.cluster import Cluster
-from eventlog.errors import ErrorCode, RequestError
+from eventlog.errors import ErrorCode, RequestError, RetriableError, UnknownOutcomeError
 from eventlog.sim.faults import Deviation
 from eventlog.testing.kafka_offers import ANSWER, OFFERS
 from eventlog.values import TopicPartition
@@ -144,12 +145,17 @@ class AtAMoment(Fault):
     async def strike(self, connection: ClientConnection, call: Call, handler: Handler) -> None:
         self.struck(call)
         if not self.is_answer:
-            self.happen(call)
+            self._try(call)
         reply = await handler.answer(call)
         if self.is_answer:
-            self.happen(call)
+            self._try(call)
         if reply is not None:
             await connection.write(call, handler, reply)
+
+    def _try(self, call: Call) -> None:
+        # Another fault may have been there before: nobody is left to lead, or to stop.
+        with suppress(RequestError, RetriableError, UnknownOutcomeError):
+            self.happen(call)
 
     def happen(self, call: Call) -> None:
         """What happens."""

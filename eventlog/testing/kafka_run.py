@@ -21,6 +21,8 @@ from eventlog.wire.judging import ClientsVerdict, Finding
 from eventlog.wire.sightings import Fetched, Produced
 
 YOURS: Final = (BROKEN, NOT_PROMISED)
+BEHIND: Final = 1 << 62
+"""Of what was seen at a place of the history, its row is the last."""
 Line = tuple[bool, str]
 """Whether it is about what went wrong, and what there is to tell."""
 
@@ -133,21 +135,22 @@ def told_door(kafka: EventlogKafka, struck: dict[Deviation, str]) -> Iterator[Li
         [*[each.at_ms for each in sightings.produced], *[each.at_ms for each in sightings.fetched]], default=0
     )
     for produced in sightings.produced:
-        told.append((produced.position, 0, produced.at_ms, False, _told_batch(produced, known)))
+        told.append((produced.position, produced.number, produced.at_ms, False, _told_batch(produced, known)))
         if produced.error is not None:
-            told.append((produced.answered_at, 1, produced.answered_ms, False, _told_answer(produced)))
-    told += [(fetched.position, 1, fetched.at_ms, False, _told_fetch(fetched)) for fetched in sightings.fetched]
+            answered = (produced.answered_at, produced.answered_number, produced.answered_ms)
+            told.append((*answered, False, _told_answer(produced)))
+    told += [(each.position, each.number, each.at_ms, False, _told_fetch(each)) for each in sightings.fetched]
     leaders: dict[tuple[str, int], int] = {}
     for place, row in enumerate(kafka.cluster.recorder.history.rows):
         if isinstance(row, rows.Fault):
             where = f" of {row.target}" if row.target else ""
             about = f" ({row.event.removeprefix('at the door: ')})" if row.event.startswith("at the door: ") else ""
-            told.append((place, 2, row.at_ms, True, f"FAULT {row.fault}{where}{about}"))
+            told.append((place, BEHIND, row.at_ms, True, f"FAULT {row.fault}{where}{about}"))
         elif isinstance(row, rows.LeaderChanged):
             name = (row.topic, row.partition)
             if leaders.get(name, row.leader) != row.leader:
                 who = f"broker {row.leader} leads" if row.leader >= 0 else "nobody leads"
-                told.append((place, 2, row.at_ms, True, f"{who} {row.topic}-{row.partition} from now on"))
+                told.append((place, BEHIND, row.at_ms, True, f"{who} {row.topic}-{row.partition} from now on"))
             leaders[name] = row.leader
     for _, _, at_ms, is_important, text in sorted(told, key=lambda each: each[:2]):
         yield is_important, f"{max(0, at_ms - began_ms):>8}  {text}"

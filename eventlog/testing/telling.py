@@ -96,7 +96,10 @@ def told_raised(error: BaseException | None, text: str) -> list[str]:
     lines = [line for part in text.splitlines() for line in wrap(part, SCREEN_COLUMNS, subsequent_indent="  ")]
     lines = lines[:MOST_ERROR_LINES] + ["..."] * (len(lines) > MOST_ERROR_LINES)
     here = Path.cwd()
-    for file, line, function in (places_of(error) if error is not None else [])[-MOST_PLACES:]:
+    places = [
+        place for place in (places_of(error) if error is not None else []) if "asyncio" not in Path(place[0]).parts
+    ]
+    for file, line, function in places[-MOST_PLACES:]:
         path = Path(file)
         shown = path.relative_to(here) if path.is_relative_to(here) else path
         code = getline(file, line).strip()

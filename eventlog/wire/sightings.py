@@ -21,12 +21,14 @@ API_VERSIONS: Final = 18
 
 
 class Produced:
-    """A batch that came for one partition. `error` None: no answer has left (yet); `base_offset` -1: it named none."""
+    """A batch that came for one partition. `error` None: no answer has left (yet); `base_offset` -1: it named none. `number`
+    and `answered_number` count all that was seen."""
 
     __slots__ = (
         "acks",
         "answered_at",
         "answered_ms",
+        "answered_number",
         "at_ms",
         "base_offset",
         "batch",
@@ -34,6 +36,7 @@ class Produced:
         "client_id",
         "connection",
         "error",
+        "number",
         "position",
         "topic_partition",
     )
@@ -53,12 +56,14 @@ class Produced:
         self.base_offset = -1
         self.answered_at = -1
         self.answered_ms = -1
+        self.number = 0
+        self.answered_number = 0
 
 
 class Fetched:
     """The batches of one partition that left in an answer."""
 
-    __slots__ = ("at_ms", "batches", "client_id", "connection", "fetch_offset", "position", "topic_partition")
+    __slots__ = ("at_ms", "batches", "client_id", "connection", "fetch_offset", "number", "position", "topic_partition")
 
     def __init__(
         self, position: int, at_ms: int, call: Call, name: TopicPartition, fetch_offset: int, batches: tuple[Any, ...]
@@ -70,17 +75,19 @@ class Fetched:
         self.topic_partition = name
         self.fetch_offset = fetch_offset
         self.batches = batches
+        self.number = 0
 
 
 class Sightings:
     """All of it, in order. `position` is how many rows the world's history has; read by other threads too. `software` is
     what each connection called itself."""
 
-    __slots__ = ("_recorder", "_unanswered", "fetched", "position", "produced", "software")
+    __slots__ = ("_count", "_recorder", "_unanswered", "fetched", "position", "produced", "software")
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._unanswered: dict[tuple[int, int], list[Produced]] = {}
+        self._count = 0
         self.position = 0
         self.produced: list[Produced] = []
         self.fetched: list[Fetched] = []
@@ -107,6 +114,8 @@ class Sightings:
                 for wanted in request.partitions
                 if isinstance(wanted.batch, RecordBatch)
             ]
+            for each in seen:
+                each.number = self._next()
             self.produced += seen
             if request.acks:
                 self._unanswered[(call.way.number, call.correlation_id)] = seen
@@ -123,10 +132,16 @@ class Sightings:
                 answer = replies.get(seen.topic_partition)
                 if answer is not None:
                     seen.error, seen.base_offset = answer.error, answer.base_offset
-                    seen.answered_at, seen.answered_ms = position, now_ms
+                    seen.answered_at, seen.answered_ms, seen.answered_number = position, now_ms, self._next()
         elif key == FETCH:
             asked = {wanted.topic_partition: wanted.fetch_offset for wanted in call.asked.partitions}
             for given in reply.partitions:
                 if given.batches:
                     name = given.topic_partition
-                    self.fetched.append(Fetched(self.look(), now_ms, call, name, asked[name], given.batches))
+                    fetched = Fetched(self.look(), now_ms, call, name, asked[name], given.batches)
+                    fetched.number = self._next()
+                    self.fetched.append(fetched)
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count

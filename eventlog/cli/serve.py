@@ -9,12 +9,16 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
+from eventlog.errors import RequestError
+
 DEFAULT_PORT = 9092
 EPILOG = """examples:
   eventlog serve                            one broker at 127.0.0.1:9092, until Ctrl-C
   eventlog serve --port 19092 --brokers 3   at 19092, 19093 and 19094
   eventlog serve --control 9644             and takes faults:
   curl -d '{"api": "Produce"}' localhost:9644/lose_reply
+  eventlog serve --control 9644 --judge     and says what became of what clients sent and read:
+  curl localhost:9644/verdict
 """
 
 
@@ -37,6 +41,9 @@ def add_serve(commands: Any) -> None:
     parser.add_argument("--partitions", type=_count, default=1, help="of a topic that a client names first (default 1)")
     parser.add_argument(
         "--control", type=_port, metavar="PORT", help="take faults by HTTP at this port of this machine (0: any)"
+    )
+    parser.add_argument(
+        "--judge", action="store_true", help="keep all that clients say, for GET /verdict at the control; memory grows"
     )
     parser.add_argument(
         "--retention-bytes", type=_count, metavar="BYTES", help="most that is kept of a partition, in bytes"
@@ -62,6 +69,8 @@ def _count(text: str) -> int:
 
 def _serve_until_stopped(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. The exit code is 0."""
+    if arguments.judge and arguments.control is None:
+        raise RequestError("--judge is for who asks for the verdict: it needs --control PORT")
     if arguments.listen_anywhere:
         print("warning: anybody who reaches this machine can read and write everything", file=sys.stderr)
     asyncio.run(_serve(arguments))
@@ -88,7 +97,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
             "log_segment_bytes": segment_bytes,
             "log_retention_check_interval_ms": 50,
         }
-    cluster = Cluster(brokers=arguments.brokers, record=False, checks="off", **settings)
+    cluster = Cluster(brokers=arguments.brokers, record=arguments.judge, checks="off", **settings)
     async with AsyncExitStack() as stack:
         door = await stack.enter_async_context(
             serve(
@@ -96,7 +105,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 port=arguments.port,
                 host=EVERYWHERE if arguments.listen_anywhere else LOOPBACK,
                 default_partitions=arguments.partitions,
-                record=False,
+                record=arguments.judge,
                 kept_requests=0 if arguments.control is None else KEPT_REQUESTS,
             )
         )

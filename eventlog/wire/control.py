@@ -99,13 +99,15 @@ class Control:
                 return 200, {"bootstrap": self.door.bootstrap, "now_ms": self.door.cluster.now_ms}
             case "GET", ["requests"]:
                 return 200, self._requests(query)
+            case "GET", ["verdict"]:
+                return 200, self._verdict(query)
             case "GET", ["faults"]:
                 return 200, [self._told(number) for number in self.handles]
             case _, ["faults", number, *rest] if number.isdecimal() and int(number) in self.handles:
                 return await self._handle(method, int(number), rest, query)
             case "POST", [verb] if verb in VERBS:
                 return 200, self._begin(verb, _arguments(body))
-        way = f"POST /{', /'.join(VERBS)}; GET /cluster, /faults, /requests; GET, DELETE /faults/ID"
+        way = f"POST /{', /'.join(VERBS)}; GET /cluster, /faults, /requests, /verdict; GET, DELETE /faults/ID"
         return 404, {"error": f"there is no {method} /{'/'.join(path)}; there are {way}; POST /faults/ID/release"}
 
     def _begin(self, verb: str, arguments: Json) -> Json:
@@ -135,6 +137,12 @@ class Control:
         if isinstance(handle, Fault):
             return {"id": number, "fault": repr(handle), "hits": handle.hits, "left": handle.left}
         return {"id": number, "fault": "a follower out of sync"}
+
+    def _verdict(self, query: dict[str, str]) -> Json:
+        """What the checker says of all clients so far, as things are; with `heal=1`, when the cluster has recovered."""
+        from eventlog.wire.judging import judge_clients
+
+        return judge_clients(self.door, heal=query.get("heal") == "1").as_dict()
 
     def _requests(self, query: dict[str, str]) -> list[Any]:
         """Those kept, the oldest first; with `api`, of this API."""

@@ -137,6 +137,21 @@ class ClientsVerdict:
     def __str__(self) -> str:
         return self.report()
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as what `json.dumps` takes."""
+        return {
+            "held": self.held,
+            "exactly_once": self.exactly_once,
+            "sentence": self.sentence(),
+            "findings": [found._asdict() for found in self.findings],
+            "unchecked": list(self.unchecked),
+            "notes": list(self.notes),
+            "kinds": [
+                {"kind": str(each.kind), "producers": list(each.producers), **each.verdict.counts._asdict()}
+                for each in self.kinds
+            ],
+        }
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return mimebundle(self)
 

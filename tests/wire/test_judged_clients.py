@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from subprocess import PIPE
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from wire_clients import Confluent
 
 from eventlog import Cluster
 from eventlog.check import HELD
 from eventlog.check import history as rows
+from eventlog.cli import main
 from eventlog.errors import RequestError
 from eventlog.wire import listen
 from eventlog.wire.fixtures import EventlogKafka
@@ -261,6 +269,31 @@ def test_what_went_wrong_at_the_door_stands_in_the_history(eventlog_kafka: Event
     struck = eventlog_kafka.cluster.history().of(rows.Fault)
     assert [row.fault for row in struck] == ["reply_lost", "request_lost", "disconnect", "error_after_append"]
     assert {row.event for row in struck} == {"at the door: Produce orders-0"}
+
+
+def test_clients_of_another_process_are_judged_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as stack:
+        arguments = ["--port", "0", "--brokers", "3", "--control", "0", "--judge"]
+        serving = "from eventlog.cli import main; raise SystemExit(main())"
+        command = [sys.executable, "-W", "error", "-c", serving, "serve", *arguments]
+        process = stack.enter_context(subprocess.Popen(command, stdout=PIPE, text=True))
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        bootstrap = process.stdout.readline().removeprefix("listening at ").strip()
+        control = process.stdout.readline().removeprefix("faults at ").strip()
+
+        def ask(path: str, body: bytes | None = None) -> Any:
+            with urlopen(f"{control}{path}", body, timeout=10) as answer:
+                return json.load(answer)
+
+        ask("/lose_reply", b"{}")
+        Confluent.write(bootstrap, "orders", [b"order-1"], False)
+        said = ask("/verdict?heal=1")
+        assert (said["held"], said["exactly_once"]) == (True, False)
+        assert said["kinds"][0] | {"duplicated": 1, "sent": 1} == said["kinds"][0]
+        assert "Record 0 (b'order-1') of producer 'rdkafka' is in the log twice" in said["findings"][0]["sentence"]
+    assert main(["serve", "--judge"]) == 2
+    assert "--judge is for who asks for the verdict" in capsys.readouterr().err
 
 
 # --- readers --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 | `log_view(cluster, topic)` | every replica's log, and what it remembers of its producers |
 | `verdict_card(verdict)` | how each promise stands |
 | `metrics_strip(cluster or film)` | in flight, lag and high_watermark over a long run |
+| `Explorer(program)` | a widget: go back in a run, and let something else happen (extra `notebook`) |
 
 ```python
 from eventlog.views import scene
@@ -46,6 +47,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventlog.views.cards import LogView, VerdictCard, log_view, verdict_card
+    from eventlog.views.explorer import Explorer as Explorer
     from eventlog.views.film import Film, watch
     from eventlog.views.metrics import MetricsStrip, metrics_strip
     from eventlog.views.scenes import SCENES
@@ -57,8 +59,10 @@ _HOMES = {
     **dict.fromkeys(("MetricsStrip", "metrics_strip"), "metrics"),
     **dict.fromkeys(("Ladder", "View", "diff", "ladder", "scene"), "view"),
     **dict.fromkeys(("SCENES",), "scenes"),
+    **dict.fromkeys(("Explorer",), "explorer"),
 }
 
+# Not the Explorer: `import *` is for everybody, and it needs the extra `notebook`.
 __all__ = [
     "SCENES",
     "Film",
@@ -86,4 +90,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(_HOMES)

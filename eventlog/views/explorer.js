@@ -46,7 +46,7 @@ function render({model, el}) {
   const verdict = make("p", "verdict", "", root);
   const error = make("p", "error", "", root);
   error.setAttribute("role", "alert");
-  make("div", "", "This run as a literal (eventlog replay takes it):", root);
+  const repeated = make("div", "", "", root);
   const literal = make("pre", "literal", "", root);
 
   const ask = (what) => model.send(what);
@@ -87,6 +87,7 @@ function render({model, el}) {
     back.disabled = !model.get("depth");
   };
   const told = () => {
+    repeated.textContent = `This run as a literal (${model.get("repeated_by")}):`;
     literal.textContent = model.get("literal");
     verdict.textContent = model.get("verdict");
     verdict.className = `verdict ${model.get("is_broken") ? "bad" : "good"}`;
@@ -108,6 +109,6 @@ function render({model, el}) {
   on(["first", "last", "index"], moved);
   on(["picture", "now", "reasons"], drawn);
   on(["offers", "can_heal", "depth"], offered);
-  on(["literal", "verdict", "is_broken", "error"], told);
+  on(["literal", "repeated_by", "verdict", "is_broken", "error"], told);
 }
 export default {render};

@@ -11,10 +11,12 @@ from importlib.resources import files
 from typing import Any, Final
 
 from eventlog.errors import RequestError
-from eventlog.scenarios import SCENARIOS, Scenario, find_scenario
+from eventlog.scenarios import SCENARIOS, WRITER, Scenario, find_scenario
 from eventlog.sim.faults import Deviation
+from eventlog.sim.literal import read_literal
 from eventlog.views.making import sheet_of
 from eventlog.views.replaying import PALETTE, Past, past_of
+from eventlog.views.scripts import Program
 from eventlog.views.sheet import Row
 from eventlog.views.svg import svg_ladder
 
@@ -43,10 +45,12 @@ SAID: Final = {
 
 
 class Explorer(anywidget.AnyWidget):
-    """One producer that writes a few batches, and all that may go wrong with them.
+    """A run, and all that may go wrong in it.
 
-    `scenario`: a name (P3, P2, one broker) with `changes` to its settings, a `Scenario`, or a run's literal. Raises
-    RequestError for an unknown one.
+    `played`: a function that takes a new cluster (of `settings`, as for `Cluster`) and does something with it, the same
+    each time; or a scenario's name (P3, P2, one broker) with `settings` of its own, a `Scenario`, or the literal of a
+    scenario's run. `deviations` are those to begin with, also as the literal of a fork. Raises RequestError for what can't
+    be played.
     """
 
     _esm = files("eventlog.views").joinpath("explorer.js").read_text("utf-8")
@@ -62,22 +66,25 @@ class Explorer(anywidget.AnyWidget):
     can_heal = traitlets.Bool(False).tag(sync=True)
     depth = traitlets.Int(0).tag(sync=True)
     literal = traitlets.Unicode("").tag(sync=True)
+    repeated_by = traitlets.Unicode("").tag(sync=True)
     verdict = traitlets.Unicode("").tag(sync=True)
     is_broken = traitlets.Bool(False).tag(sync=True)
     error = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
         self,
-        scenario: str | Scenario = "P3",
-        deviations: Iterable[Deviation | tuple[Any, ...]] = (),
+        played: str | Scenario | Program = "P3",
+        deviations: str | Iterable[Deviation | tuple[Any, ...]] = (),
         faults: tuple[str, ...] = PALETTE,
-        **changes: Any,
+        **settings: Any,
     ) -> None:
-        if isinstance(scenario, str) and scenario.lstrip().startswith("{"):
-            past = past_of(scenario)
+        given = read_literal(deviations)[1] if isinstance(deviations, str) else [Deviation(*each) for each in deviations]
+        if not isinstance(played, str):
+            past = Past(played, given, faults, **settings)
+        elif played.lstrip().startswith("{"):
+            past = past_of(played)
         else:
-            wanted = scenario if isinstance(scenario, Scenario) else find_scenario(scenario, **changes)
-            past = Past(wanted, [Deviation(*fields) for fields in deviations], faults)
+            past = Past(find_scenario(played, **settings), given, faults)
         self._pasts = [past]
         self._offered: tuple[Deviation, ...] = ()
         super().__init__()
@@ -117,7 +124,7 @@ class Explorer(anywidget.AnyWidget):
             self.first, self.last = past.first, past.last
             self.stops = [past.first, *[row.event + 1 for row in rows], past.last]
             self.depth = len(self._pasts) - 1
-            self.literal = past.literal
+            self.literal, self.repeated_by = past.literal, past.script.repeated_by
             self.verdict = past.message.splitlines()[0] if past.message else ""
             self.is_broken = bool(past.promise)
             self.index = max(past.first, min(past.last, index))
@@ -138,7 +145,7 @@ class Explorer(anywidget.AnyWidget):
         try:
             sheet = sheet_of(past.film_at(index), past.first, index, most_rows=MOST_ROWS, moments=(-1,))
         except RequestError:
-            self.picture, self.now, self.reasons = "", "The batches were handed over; nothing has happened yet.", []
+            self.picture, self.now, self.reasons = "", "Nothing has happened yet.", []
             return
         self.picture = svg_ladder(sheet, highlight=len(sheet.rows) - 1)
         self.reasons = [_reason(row) for row in sheet.rows]
@@ -162,7 +169,7 @@ def _offer_text(deviation: Deviation) -> list[str]:
     said = SAID.get(deviation.fault, deviation.fault.replace("_", " "))
     target = deviation.target
     if deviation.fault in ("reply_lost", "request_lost"):
-        target = deviation.event.removeprefix("answer: ").removeprefix("writer produces ").replace("@", "batch ")
+        target = deviation.event.removeprefix("answer: ").removeprefix(f"{WRITER} produces ").replace("@", "batch ")
     elif deviation.fault in ("election", "isr_shrink"):
         target = target.partition(">")[2]
     return [f"{said} {target}", f"at {deviation.event!r}: {deviation.fault} {deviation.target}"]

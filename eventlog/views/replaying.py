@@ -1,25 +1,25 @@
-"""Going back in a run, and forking it: the same scenario, the same deviations, and one more.
+"""Going back in a run, and forking it: the same scenario or program, the same deviations, and one more.
 
 A run is its deviations from the benign one. So any moment of it is had again by playing the real code up to there, and a
-fork is a longer list of deviations, which prints as a literal that `eventlog replay` takes. The past before a fork stays as
-it was, event for event.
+fork is a longer list of deviations, which prints as a literal. The past before a fork stays as it was, event for event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from eventlog.check import Verdict
 from eventlog.cluster import Cluster
 from eventlog.errors import InvariantViolation, RequestError
-from eventlog.rehearsal import Rehearsal
-from eventlog.scenarios import HORIZON_MS, MOST_EVENTS, Scenario, Stage, literal_of, scenario_of
+from eventlog.scenarios import HORIZON_MS, MOST_EVENTS, Scenario, scenario_of
 from eventlog.sim.choices import MOST_TARGETS, Options, Replay
 from eventlog.sim.faults import Deviation
 from eventlog.sim.literal import read_literal
+from eventlog.sim.world import World
 from eventlog.values import FAULTS
 from eventlog.views.film import Film, watch
+from eventlog.views.scripts import Begun, Enough, Program, Script, script_of, stop_at
 
 PALETTE: Final = (
     "reply_lost",
@@ -78,15 +78,15 @@ class _Listing:
 
 
 class Past:
-    """One run of a scenario, to its end, with every moment of it to go back to. Made in milliseconds.
+    """One run of a scenario, or of a program on a new cluster, to its end, with every moment of it to go back to.
 
-    `first` and `last` are the lengths of the trace between which one can go. `promise` is the first one broken, "" when
-    all were held. Raises RequestError for deviations that don't apply.
+    A program is a function of the cluster; `settings` are those of its `Cluster`. `first` and `last` are the lengths of
+    the trace between which one can go. `promise` is the first one broken, "" when all were held. Raises RequestError for
+    deviations that don't apply.
     """
 
     __slots__ = (
         "_listing",
-        "_rehearsal",
         "cluster",
         "deviations",
         "faults",
@@ -96,32 +96,31 @@ class Past:
         "last",
         "message",
         "promise",
-        "scenario",
+        "script",
         "verdict",
     )
 
     def __init__(
         self,
-        scenario: Scenario,
+        played: Scenario | Program | Script,
         deviations: Iterable[Deviation] = (),
         faults: tuple[str, ...] = PALETTE,
-        rehearsal: Rehearsal | None = None,
+        **settings: Any,
     ) -> None:
-        self.scenario = scenario
+        self.script = script_of(played, settings)
         self.deviations = tuple([Deviation(*fields) for fields in deviations])
         self.faults = faults
-        self._rehearsal = Rehearsal(scenario, checks="cheap") if rehearsal is None else rehearsal
         self._listing = _Listing(self.deviations, faults)
-        built, self.film = self._begin(self._listing)
-        self.cluster = built.cluster
-        self.first = built.first_event
+        begun, self.film = self._begin(self._listing)
+        self.cluster = begun.cluster
+        self.first = begun.first_event
         self.promise, self.message = "", ""
         self.verdict: Verdict | None = None
         self.healed_from = MOST_EVENTS + self.first
         try:
-            self._play(built, None)
+            ended = self._play(begun, None)
             self.verdict = self.cluster.check(literal=self.literal)
-            self.message = self.verdict.sentence()
+            self.message = f"{self.verdict.sentence()}{ended}"
             broken = [result for result in self.verdict.promises if result.status == "broken"]
             self.promise = broken[0].promise if broken else ""
         except InvariantViolation as violation:
@@ -135,51 +134,65 @@ class Past:
 
     @property
     def literal(self) -> str:
-        """The run, as `eventlog replay` takes it."""
-        return literal_of(self.scenario, self.deviations)
+        """The run, for whoever can repeat it: `eventlog replay` for a scenario's, its program for a program's."""
+        return self.script.literal(self.deviations)
 
-    def _begin(self, listing: _Listing) -> tuple[Stage, Film]:
-        built = self._rehearsal.stage()
-        film = watch(built.cluster)
-        listing.cluster = built.cluster
-        built.cluster._world.answerer = listing
-        return built, film
+    def _begin(self, listing: _Listing) -> tuple[Begun, Film]:
+        begun = self.script.begin()
+        film = watch(begun.cluster)
+        listing.cluster = begun.cluster
+        begun.cluster._world.answerer = listing
+        return begun, film
 
-    def _play(self, built: Stage, until_events: int | None) -> None:
-        """To the end, or until the trace has `until_events`: first as it comes, then with all faults undone."""
-        cluster, world = built.cluster, built.cluster._world
-        until_ms = world.now_ms + HORIZON_MS
-        most = world.event_number + MOST_EVENTS
-
-        def is_there() -> bool:
-            return until_events is not None and len(cluster.recorder.events) >= until_events
-
-        while not is_there() and (world.is_anything_under_way or built.producer.in_flight) and world.step(until_ms):
-            if world.event_number > most:
-                raise world.violation("H13", f"no rest after {MOST_EVENTS} events")
-        if is_there():
-            return
-        if until_events is None:
-            self.healed_from = len(cluster.recorder.events)
-        world.answerer = None
-        world.heal_all()
-        until_ms = world.now_ms + HORIZON_MS
-        while not is_there() and not cluster._has_recovered() and world.step(until_ms):
+    def _play(self, begun: Begun, until_events: int | None) -> str:
+        """To the end, or until the trace has `until_events`: first as it comes, then with all faults undone. Returns what
+        ended its program before its end, "" for nothing."""
+        cluster, world = begun.cluster, begun.cluster._world
+        ended = ""
+        if until_events is not None:
+            stop_at(world, until_events)
+        try:
+            try:
+                begun.go_on()
+            except InvariantViolation:
+                raise
+            except Exception as error:
+                if not self.deviations:
+                    raise
+                ended = f" The program was ended by {type(error).__name__}: {error}"
+            if until_events is None:
+                self.healed_from = len(cluster.recorder.events)
+            elif len(cluster.recorder.events) >= until_events:
+                return ended
+            world.answerer = None
+            world.heal_all()
+            until_ms = world.now_ms + HORIZON_MS
+            while not cluster._has_recovered() and world.step(until_ms):
+                pass
+        except Enough:
             pass
+        finally:
+            world.__class__ = World
+        return ended
 
     def at(self, seen_events: int) -> Cluster:
         """The cluster as it was when the trace had `seen_events` events: the real code, played up to there. Go on with it
         as you like; it is yours."""
-        self._check_moment(seen_events)
-        built, _ = self._begin(_Listing(self.deviations, ()))
-        self._play(built, seen_events)
-        return built.cluster
+        return self.film_at(seen_events).cluster
 
     def film_at(self, seen_events: int) -> Film:
-        """The film up to there, of a cluster that stands there."""
+        """The film up to there, of a cluster that stands there. Raises RequestError for a program that did something
+        else this time."""
         self._check_moment(seen_events)
-        built, film = self._begin(_Listing(self.deviations, ()))
-        self._play(built, seen_events)
+        begun, film = self._begin(_Listing(self.deviations, ()))
+        self._play(begun, seen_events)
+        again, known = begun.cluster.recorder.events[:seen_events], self.cluster.recorder.events
+        if again != known[: len(again)]:
+            place = next(place for place, event in enumerate(again) if event != known[place])
+            raise RequestError(
+                f"{self.script.name} does not do the same each time it is played: its event {place} was another. A program "
+                "that is played again must not look at a clock, draw lots, or keep anything from one call to the next"
+            )
         return film
 
     def _check_moment(self, seen_events: int) -> None:
@@ -224,7 +237,7 @@ class Past:
         self._check_moment(seen_events)
         if not known:
             raise RequestError(f"after event {seen_events} of this run there is no place for {tuple(wanted)}")
-        return Past(self.scenario, (*self._before(seen_events), wanted), self.faults, self._rehearsal)
+        return Past(self.script, (*self._before(seen_events), wanted), self.faults)
 
     def heal(self, seen_events: int) -> Past:
         """The same run up to there; then every fault that lasts is over, a millisecond later."""
@@ -238,7 +251,7 @@ class Past:
             else deviation
             for deviation in self._before(seen_events)
         ]
-        return Past(self.scenario, healed, self.faults, self._rehearsal)
+        return Past(self.script, healed, self.faults)
 
     def _before(self, seen_events: int) -> list[Deviation]:
         happened = [what for _, _, what in self.cluster.recorder.events[:seen_events] if isinstance(what, Deviation)]
@@ -247,7 +260,7 @@ class Past:
     def __repr__(self) -> str:
         ending = f"broken: {self.promise}" if self.promise else "all promises held"
         events = f"events {self.first} to {self.last}"
-        return f"<Past: {self.scenario.name}, {len(self.deviations)} deviations, {events}, {ending}>"
+        return f"<Past: {self.script.name}, {len(self.deviations)} deviations, {events}, {ending}>"
 
 
 def past_of(literal: str) -> Past:

@@ -39,9 +39,19 @@ def test_the_relay_fails_and_the_marked_test_passes(pytester: pytest.Pytester) -
     code, told = run_pytest(pytester, BLOCKS[1])
     assert code == 1
     assert "THE PROCESS DIES at crash point after_publish" in told
-    code, told = run_pytest(pytester, BLOCKS[2], "-W", "error")
+    code, told = run_pytest(pytester, BLOCKS[3], "-W", "error")
     assert (code, "1 passed" in told) == (0, True)
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
+
+
+def test_the_test_of_a_real_client_fails_as_shown_and_passes_as_said(pytester: pytest.Pytester) -> None:
+    code, told = run_pytest(pytester, BLOCKS[2])
+    assert code == 1
+    assert_shown(SCREENS[2], told)
+    idempotent = BLOCKS[2].replace("    producer =", '    settings["enable.idempotence"] = True\n    producer =')
+    code, told = run_pytest(pytester, idempotent, "-v")
+    assert code == 0
+    assert_shown(SCREENS[3], told)
 
 
 def test_the_page_names_every_group_and_every_example() -> None:

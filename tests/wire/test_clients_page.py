@@ -32,8 +32,24 @@ def test_the_pages_tests_pass_as_they_stand_there(snippet: str, tmp_path: Path) 
     assert f"{4 if 'parametrize' in snippet else 1} passed" in done.stdout
 
 
+def test_the_verdict_on_a_plain_producer_is_shown_as_it_is(tmp_path: Path) -> None:
+    (snippet,) = [snippet for snippet in SNIPPETS if "judge()" in snippet]
+    (shown,) = [screen for screen in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if screen.startswith("Held")]
+    plain = snippet.replace(', "enable.idempotence": True', "").replace(
+        "assert verdict.exactly_once, verdict", "print(verdict)"
+    )
+    assert plain.count("\n") == snippet.count("\n")
+    (tmp_path / "test_page.py").write_text(plain)
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "test_page.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    told = done.stdout.splitlines()
+    for line in shown.splitlines():
+        assert any(told_line.startswith(line.partition(" ...")[0]) for told_line in told), line
+
+
 def test_the_story_takes_fifteen_lines_with_each_client_and_stands_in_the_readme() -> None:
-    stories = [snippet for snippet in SNIPPETS if "lose_reply" in snippet]
+    stories = [snippet for snippet in SNIPPETS if "crash_after" in snippet]
     assert len(stories) == 3
     assert all(len(story.splitlines()) <= 16 for story in stories)
     assert all(story in README for story in stories)

@@ -99,6 +99,11 @@ ADVICE: Final[dict[str, str]] = {
         "Turn it on: enable.idempotence=True (confluent-kafka and all of librdkafka have it off by default), "
         "enable_idempotence=True (aiokafka, kafka-python)."
     ),
+    "sent again to a real broker": (
+        "The application took a missing answer for a failure and sent the event once more. Each send is a new record, with "
+        "an idempotent producer, too. Let the producer retry (delivery.timeout.ms, request_timeout_ms) and wait on; or give "
+        "each event an id, and let readers drop what they have seen."
+    ),
     "weak acks lost it": (
         "Nobody promised to keep it: with acks=0 no broker says that it has a record, with acks=1 one says so, and may die "
         "before the others have it. Use acks=all with min.insync.replicas=2 or more."

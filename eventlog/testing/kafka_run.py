@@ -36,6 +36,13 @@ class ClientsFailed(AssertionError):
         self.found = found
 
 
+class SentAgain(AssertionError):
+    """Without faults no two sends were equal, and now some are: the application itself sent an event a second time."""
+
+    def __init__(self, unchecked: str) -> None:
+        super().__init__(f"sent again by the application, which it does not do without faults: {unchecked}")
+
+
 class KafkaRan(NamedTuple):
     """A run that is over. `came`: how often each event came; `struck`: whom each fault struck; `lines`: what came to the
     door; `happened`: what is counted over all runs."""

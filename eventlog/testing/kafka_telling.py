@@ -10,7 +10,7 @@ from eventlog.check.promises import LEADER_MOVED
 from eventlog.sim.faults import Deviation
 from eventlog.testing.advice import advice_for
 from eventlog.testing.drawing import SCREEN_COLUMNS, cut, shortened
-from eventlog.testing.kafka_run import ClientsFailed, KafkaRan
+from eventlog.testing.kafka_run import ClientsFailed, KafkaRan, SentAgain
 from eventlog.testing.telling import LEAST_PICTURE_LINES, MOST_FAULTS, SCREEN_LINES, told_command, told_raised
 from eventlog.values import FAULTS
 
@@ -38,7 +38,7 @@ def tell_kafka_failure(
 def what_failed(ran: KafkaRan) -> str:
     """The error in one line."""
     error = ran.error
-    if isinstance(error, ClientsFailed):
+    if isinstance(error, ClientsFailed | SentAgain):
         return str(error)
     kind = type(error).__name__
     said = str(error)
@@ -58,6 +58,8 @@ def _told_fault(number: int, known: Deviation, ran: KafkaRan) -> list[str]:
 def _fixes(ran: KafkaRan, is_confirmed: bool) -> list[str]:
     """The names under which advice is looked up, the most telling first."""
     names = [] if is_confirmed else ["not confirmed"]
+    if isinstance(ran.error, SentAgain):
+        return [*names, "sent again to a real broker"]
     found = ran.error.found if isinstance(ran.error, ClientsFailed) else ran.verdict.findings if ran.verdict else ()
     for each in found:
         if each.status == NOT_PROMISED and each.promise in ("H2", "H3"):

@@ -103,6 +103,11 @@ class ClientsVerdict:
         """Is every record that was sent in the log once, as far as it was acknowledged, and known by its contents?"""
         return self.held and not self.unchecked and not any(found.promise in GRAVE for found in self.findings)
 
+    @property
+    def equals(self) -> tuple[str, ...]:
+        """What can't be judged, without how many there are: equal in two runs that sent the same contents more than once."""
+        return tuple([text.lstrip("0123456789 ").partition(")")[0] for text in self.unchecked])
+
     def count(self, name: str) -> int:
         """The sum of one of `eventlog.check.Counts`: `sent`, `acknowledged`, `failed`, `duplicated`, `lost` ..."""
         return sum(getattr(each.verdict.counts, name) for each in self.kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -142,6 +143,30 @@ def test_what_the_test_itself_asserts_is_told_with_its_place() -> None:
     assert "test_kafka_chaos.py" in told
     assert "asyncio/" not in told
     assert "Turn it on: enable.idempotence=True" in " ".join(told.split())
+
+
+def test_what_the_application_itself_sends_again_is_found() -> None:
+    @kafka_chaos_test(faults="slow_network", runs=5)
+    async def impatient(kafka: EventlogKafka) -> None:
+        from aiokafka import AIOKafkaProducer
+
+        made = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, enable_idempotence=True)
+        async with kafka.record(made) as producer:
+            await producer.send_and_wait("other", b"ping")
+            await producer.send_and_wait("other", b"ping")
+            sent = await producer.send("orders", b"order-1")
+            done, _ = await asyncio.wait([sent], timeout=0.1)
+            if not done:
+                await producer.send_and_wait("orders", b"order-1")
+
+    with pytest.raises(
+        ChaosFailure, match="sent again by the application, which it does not do without faults"
+    ) as caught:
+        impatient()
+    told = " ".join(str(caught.value).split())
+    assert "2 sends to 'orders' are equal (b'order-1')" in told
+    assert "confirmed by 3 of 3 reruns" in told
+    assert "Let the producer retry" in told
 
 
 def test_what_fails_without_faults_is_told_so() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from subprocess import PIPE
 from typing import Any
 from urllib.request import urlopen
@@ -22,6 +23,7 @@ from eventlog.cli import main
 from eventlog.errors import RequestError
 from eventlog.wire import listen
 from eventlog.wire.fixtures import EventlogKafka
+from eventlog.wire.judging import Kind, Send, _put_in_order
 from eventlog.wire.recorders import Recorder
 
 VALUES = [b"order-1", b"order-2", b"order-3"]
@@ -239,6 +241,36 @@ def test_what_a_client_never_took_is_certainly_not_written(eventlog_kafka: Event
     verdict = eventlog_kafka.judge()
     assert verdict.held, verdict
     assert verdict.count("failed") == 1
+
+
+def test_what_a_client_had_refused_and_is_in_the_log_is_a_broken_promise(eventlog_kafka: EventlogKafka) -> None:
+    producer = confluent(eventlog_kafka)
+    with pytest.raises(Exception, match="MSG_SIZE_TOO_LARGE"):
+        producer.produce("orders", b"x" * 2_000_000)
+    journal = eventlog_kafka.journal
+    journal.handed[0] = journal.handed[0]._replace(content=(None, b"order-1", ()))
+    by_confluent(eventlog_kafka, [b"order-1"], lambda client: client, True)
+    verdict = eventlog_kafka.judge()
+    assert [found.promise for found in verdict.findings] == ["G1a"]
+
+
+def test_two_answers_to_one_batch_must_name_one_place(eventlog_kafka: EventlogKafka) -> None:
+    by_confluent(eventlog_kafka, VALUES, lambda client: client, True)
+    sightings = eventlog_kafka.door.sightings
+    assert sightings is not None
+    (seen,) = sightings.produced
+    sightings.produced.append(copy(seen))
+    assert eventlog_kafka.judge().exactly_once
+    sightings.produced[1].base_offset += 1
+    assert "H1" in [found.promise for found in eventlog_kafka.judge().findings]
+
+
+def test_an_idempotent_producer_sends_in_the_order_of_its_sequences_whatever_came_first() -> None:
+    sends = [Send(position, 0, "rdkafka (producer id 1)", "orders", 0, None) for position in (7, 5, 9)]
+    for send, sequence in zip(sends, (0, 1, 2), strict=True):
+        send.kind, send.order = Kind(True, -1, ""), (0, sequence)
+    _put_in_order(sends)
+    assert [send.position for send in sends] == [5, 5, 9]
 
 
 def test_a_failover_under_load_is_survived_by_an_idempotent_producer(eventlog_kafka: EventlogKafka) -> None:

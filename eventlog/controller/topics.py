@@ -29,6 +29,8 @@ from eventlog.values import BrokerSettings, TopicPartition, TopicSettings, with_
 Records = list[MetadataRecord]
 Overrides = tuple[tuple[str, int | str | bool], ...]
 NONE = ErrorCode.NONE
+MAX_NEW_PARTITIONS = 10_000
+"""No request makes more: Kafka's `MAX_PARTITIONS_PER_BATCH`."""
 
 
 def create_topic(image: MetadataImage, request: CreateTopicRequest, topic_id: str) -> tuple[Records, CreateTopicReply]:
@@ -44,6 +46,8 @@ def create_topic(image: MetadataImage, request: CreateTopicRequest, topic_id: st
     if request.partitions < 1:
         message = f"a topic needs 1 partition or more, not {request.partitions}"
         return [], CreateTopicReply(topic, ErrorCode.INVALID_PARTITIONS, message)
+    if request.partitions > MAX_NEW_PARTITIONS:
+        return [], CreateTopicReply(topic, ErrorCode.POLICY_VIOLATION, too_many(request.partitions))
     if not 1 <= factor <= len(alive):
         message = f"the replication factor must be from 1 to the {len(alive)} brokers that are alive, not {factor}"
         return [], CreateTopicReply(topic, ErrorCode.INVALID_REPLICATION_FACTOR, message)
@@ -72,6 +76,9 @@ def create_partitions(image: MetadataImage, request: CreatePartitionsRequest) ->
     if request.partitions <= len(present):
         message = f"topic {topic!r} has {len(present)} partitions; more are needed, not {request.partitions}"
         return [], CreatePartitionsReply(topic, ErrorCode.INVALID_PARTITIONS, message)
+    if request.partitions - len(present) > MAX_NEW_PARTITIONS:
+        message = too_many(request.partitions - len(present))
+        return [], CreatePartitionsReply(topic, ErrorCode.POLICY_VIOLATION, message)
     alive = image.alive()
     factor = len(present[0].replicas)
     if factor > len(alive):
@@ -80,6 +87,11 @@ def create_partitions(image: MetadataImage, request: CreatePartitionsRequest) ->
     new = range(len(present), request.partitions)
     records = _spread(topic, new, factor, alive, image.deleted.get(topic, 0))
     return records, CreatePartitionsReply(topic, NONE)
+
+
+def too_many(partitions: int) -> str:
+    """Why so many new partitions are refused."""
+    return f"a request makes at most {MAX_NEW_PARTITIONS} partitions, not {partitions}; ask several times"
 
 
 def _spread(topic: str, partitions: range, factor: int, alive: tuple[int, ...], leader_epoch: int) -> Records:

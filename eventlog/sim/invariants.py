@@ -470,6 +470,8 @@ def _was_unclean(replica: Replica, orders: dict[TopicPartition, None], world: Wo
     By a setting, by an administrator's order, or as the last leader there was, when nobody else could be.
     """
     partition = replica.partition
+    if not partition.leader_epoch:
+        return False  # the first term of all; a topic may have ten thousand partitions
     leader_id = partition.leader_id
     before: PartitionRecord | None = None
     for record in world.controller.log:

@@ -64,8 +64,10 @@ class CreateTopics(ByKio):
 
     async def answer(self, call: Call) -> Values:
         results = []
+        wanted = sum([max(0, self._partitions(call, topic)) for topic in call.asked.topics])
+        refused = (ErrorCode.POLICY_VIOLATION, rules.too_many(wanted)) if wanted > rules.MAX_NEW_PARTITIONS else None
         for topic in call.asked.topics:
-            error, message = await self._create(call, topic, call.asked.validate_only)
+            error, message = refused or await self._create(call, topic, call.asked.validate_only)
             result = {"name": topic.name, "error_code": error, "error_message": message or None}
             known = call.image.topics.get(topic.name)
             if error == ErrorCode.NONE and known is not None:
@@ -85,7 +87,11 @@ class CreateTopics(ByKio):
         return {"topics": results}
 
     @staticmethod
-    async def _create(call: Call, topic: Any, is_trial: bool) -> tuple[int, str]:
+    def _partitions(call: Call, topic: Any) -> int:
+        asked: int = topic.num_partitions
+        return call.door.default_partitions if asked == -1 else asked
+
+    async def _create(self, call: Call, topic: Any, is_trial: bool) -> tuple[int, str]:
         if not is_legal_name(topic.name):
             return ErrorCode.INVALID_TOPIC, f"a topic can't be called {topic.name!r}"
         if topic.assignments:
@@ -93,8 +99,7 @@ class CreateTopics(ByKio):
         overrides, refusal = overrides_of([(config.name, config.value) for config in topic.configs])
         if refusal:
             return ErrorCode.INVALID_CONFIG, refusal
-        partitions = call.door.default_partitions if topic.num_partitions == -1 else topic.num_partitions
-        request = CreateTopicRequest(topic.name, partitions, topic.replication_factor, overrides)
+        request = CreateTopicRequest(topic.name, self._partitions(call, topic), topic.replication_factor, overrides)
         if is_trial:
             _, reply = rules.create_topic(call.door.world.controller.image, request, "")
         else:
@@ -113,7 +118,9 @@ class DeleteTopics(ByKio):
         for name, topic_id in self._wanted(call):
             known = name if topic_id is None else find_topic(call.door.world.controller.image, topic_id)
             if known is None:
-                rows.append(self._row(call, None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host it."))
+                rows.append(
+                    self._row(call, None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host it.")
+                )
                 continue
             made = call.door.world.controller.image.topics.get(known)
             reply = await call.ask(DeleteTopicRequest(known), server=CONTROLLER)

@@ -69,6 +69,15 @@ def test_partitions_that_cannot_be_are_refused(topic: str, partitions: int, erro
     assert len(stage.controller.image.partitions) == 1
 
 
+@pytest.mark.parametrize("partitions", [10_001, 2**31 - 1])
+def test_no_request_makes_more_partitions_than_ten_thousand(partitions: int) -> None:
+    stage = ControllerStage()
+    for request in (CreateTopicRequest("u", partitions, 1), CreatePartitionsRequest("t", partitions + 1)):
+        reply = stage.ask(request)
+        assert (reply.error, f"not {partitions}" in reply.error_message) == (44, True)
+    assert len(stage.controller.image.partitions) == 1
+
+
 # --- settings -----------------------------------------------------------------------------------------------------
 
 

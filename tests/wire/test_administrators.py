@@ -63,6 +63,20 @@ def test_a_topic_that_is_only_asked_about_is_not_made(kafka: EventlogKafka, clie
     assert "new" not in kafka.cluster._world.controller.image.topics
 
 
+@pytest.mark.parametrize("counts", [(6_000, 4_001), (2**31 - 1,)])
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_a_request_for_too_many_partitions_makes_none(
+    kafka: EventlogKafka, client: RawClient, counts: tuple[int, ...], validate_only: bool
+) -> None:
+    topics = [{"name": f"new-{count}", "num_partitions": count, "replication_factor": 1} for count in counts]
+    answer = client.ask(19, 7, topics=topics, timeout=1000, validate_only=validate_only)
+    assert [topic.error_code for topic in answer.topics] == [44] * len(counts)
+    more = [{"name": "orders", "count": min(2**31 - 1, sum(counts) + 2)}]
+    answer = client.ask(37, 3, topics=more, timeout=1000, validate_only=validate_only)
+    assert [result.error_code for result in answer.results] == [44]
+    assert list(kafka.cluster._world.controller.image.topics) == ["orders"]
+
+
 @pytest.mark.parametrize("version", range(4))
 def test_partitions_are_added_by_every_version(kafka: EventlogKafka, client: RawClient, version: int) -> None:
     topics = [{"name": "orders", "count": 5}, {"name": "orders", "count": 1}, {"name": "none", "count": 2}]

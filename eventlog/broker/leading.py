@@ -285,7 +285,7 @@ class Leading(Reading):
             return out
         wait_ms = request.max_wait_ms
         deadline_ms = -1 if wait_ms < 0 else now_ms + wait_ms
-        self.waiting.fetches[connection] = WaitingFetch(connection, correlation_id, request, deadline_ms)
+        self.waiting.wait_for_records(WaitingFetch(connection, correlation_id, request, deadline_ms))
         if deadline_ms >= 0 and self.timers.get("fetch", deadline_ms) >= deadline_ms:
             self.timers["fetch"] = deadline_ms
         if request.replica_id >= 0:
@@ -419,11 +419,8 @@ class Leading(Reading):
             self.timers["produce"] = min(produce.deadline_ms for produce in waiting.produces)
 
     def _time_out_fetches(self, now_ms: int, out: list[Envelope]) -> None:
-        fetches = self.waiting.fetches
-        due = [connection for connection, waiting in fetches.items() if 0 <= waiting.deadline_ms <= now_ms]
-        for connection in sorted(due):
-            waiting = fetches.pop(connection)
-            out.append(self._fetch_answer(connection, waiting.correlation_id, waiting.request))
-        deadlines = [waiting.deadline_ms for waiting in fetches.values() if waiting.deadline_ms >= 0]
-        if deadlines:
-            self.timers["fetch"] = min(deadlines)
+        overdue = self.waiting.take_overdue_fetches(now_ms)
+        out += [self._fetch_answer(each.connection, each.correlation_id, each.request) for each in overdue]
+        next_ms = self.waiting.next_fetch_deadline_ms()
+        if next_ms >= 0:
+            self.timers["fetch"] = next_ms

@@ -9,8 +9,9 @@ Source: Kafka's `DelayedProduce` and `DelayedFetch`.
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from eventlog.errors import ErrorCode
 from eventlog.messages import Connection, Frozen
@@ -59,6 +60,8 @@ class WaitingProduce:
 
 
 _connection = attrgetter("connection")
+FEW: Final = 16
+"""So many deadlines of fetches that have left are not worth a look."""
 
 
 class WaitingFetch(NamedTuple):
@@ -80,13 +83,50 @@ class WaitingMetadata(NamedTuple):
 class WaitingRoom:
     """All that one broker has put off, in order of arrival."""
 
-    __slots__ = ("fetches", "metadata", "produces")
+    __slots__ = ("_deadlines", "fetches", "metadata", "produces")
 
     def __init__(self) -> None:
         self.produces: list[WaitingProduce] = []
         # A connection has one request in process, so it names its fetch.
         self.fetches: dict[Connection, WaitingFetch] = {}
+        # A heap of (deadline, connection) of those that don't wait for ever; some have left before.
+        self._deadlines: list[tuple[int, Connection]] = []
         self.metadata: list[WaitingMetadata] = []
+
+    def wait_for_records(self, waiting: WaitingFetch) -> None:
+        """A fetch joins. O(log waiting fetches)."""
+        self.fetches[waiting.connection] = waiting
+        if waiting.deadline_ms < 0:
+            return
+        deadlines = self._deadlines
+        heappush(deadlines, (waiting.deadline_ms, waiting.connection))
+        if len(deadlines) > 2 * len(self.fetches) + FEW:
+            deadlines[:] = [
+                (each.deadline_ms, each.connection) for each in self.fetches.values() if each.deadline_ms >= 0
+            ]
+            heapify(deadlines)
+
+    def take_overdue_fetches(self, now_ms: int) -> list[WaitingFetch]:
+        """Those that have waited too long leave, by connection."""
+        deadlines = self._deadlines
+        overdue: dict[Connection, WaitingFetch] = {}
+        while deadlines and deadlines[0][0] <= now_ms:
+            deadline_ms, connection = heappop(deadlines)
+            waiting = self.fetches.get(connection)
+            if waiting is not None and waiting.deadline_ms == deadline_ms:
+                overdue[connection] = self.fetches.pop(connection)
+        return [overdue[connection] for connection in sorted(overdue)]
+
+    def next_fetch_deadline_ms(self) -> int:
+        """When the next of them will have waited too long; -1: none will."""
+        deadlines = self._deadlines
+        while deadlines:
+            deadline_ms, connection = deadlines[0]
+            waiting = self.fetches.get(connection)
+            if waiting is not None and waiting.deadline_ms == deadline_ms:
+                return deadline_ms
+            heappop(deadlines)
+        return -1
 
     def fetches_of(self, topic_partition: TopicPartition) -> list[WaitingFetch]:
         """Those that ask for this partition, by connection: whoever asked first, equal states answer alike.
@@ -137,8 +177,7 @@ class WaitingRoom:
                 WaitingProduce(connection, correlation_id, dict(replies), dict(required), now_ms + wait_ms, markers)
             )
         for fields in fetches:
-            waiting = WaitingFetch(*_thawed_wait(fields, now_ms))
-            room.fetches[waiting.connection] = waiting
+            room.wait_for_records(WaitingFetch(*_thawed_wait(fields, now_ms)))
         room.metadata = [WaitingMetadata(*_thawed_wait(fields, now_ms)) for fields in metadata]
         return room
 

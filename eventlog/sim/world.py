@@ -79,10 +79,12 @@ class World(Harming):
         return bool(self._queue)
 
     def next_event_ms(self) -> int | None:
-        """When the next event is due; None in a world at rest."""
-        timer = self._find_timer()
-        due = [at_ms for at_ms in (timer[0] if timer else None, self._queue[0][0] if self._queue else None) if at_ms]
-        return min(due) if due else None
+        """Nothing happens before this; None in a world at rest. O(1), but for where a timer may be due by now."""
+        if self._earliest_timer_ms <= self.now_ms:
+            self._find_timer()
+        queue = self._queue
+        at_ms = min(self._earliest_timer_ms, queue[0][0]) if queue else self._earliest_timer_ms
+        return None if at_ms == FOREVER_MS else at_ms
 
     def _deliver(self, envelope: Envelope, order: int) -> None:
         source, destination, connection, correlation_id, message = envelope

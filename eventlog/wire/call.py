@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from eventlog.messages import broker_name
 from eventlog.values import TopicPartition
@@ -14,15 +14,33 @@ if TYPE_CHECKING:
     from eventlog.messages.metadata_image import MetadataImage
     from eventlog.wire.door import Door
 
+CORRELATION_ID: Final = slice(4, 8)
+"""Where it stands in a request, and in an answer with its length."""
+
 
 class UnservedError(Exception):
     """An API or version that is not served came: the connection is ended, as Kafka does."""
 
 
 class Call:
-    """One request. `asked` is what it says, decoded; `way` is the connection in the world that it travels on."""
+    """One request. `asked` is what it says, decoded; `way` is the connection in the world that it travels on.
 
-    __slots__ = ("_body", "api", "asked", "broker_id", "client_id", "correlation_id", "door", "version", "way")
+    `said`: its answer, and that in bytes with their length, where it is worth remembering.
+    """
+
+    __slots__ = (
+        "_body",
+        "_metadata_offset",
+        "api",
+        "asked",
+        "broker_id",
+        "client_id",
+        "correlation_id",
+        "door",
+        "said",
+        "version",
+        "way",
+    )
 
     def __init__(self, door: Door, broker_id: int, way: Connection, frame: bytearray) -> None:
         """Raises MalformedError and UnservedError."""
@@ -43,6 +61,23 @@ class Call:
         reader.skip_tags()
         self._body = reader
         self.asked: Any = None
+        self.said: tuple[Any, bytes] | None = None
+        self._metadata_offset = self.image.end_offset
+
+    def again(self, frame: bytearray) -> Call:
+        """The same request once more, in a frame with another correlation id."""
+        call = Call.__new__(Call)
+        call.door, call.broker_id, call.way = self.door, self.broker_id, self.way
+        call.api, call.version, call.client_id = self.api, self.version, self.client_id
+        call.asked, call.said = self.asked, self.said
+        call._body, call._metadata_offset = self._body, self._metadata_offset
+        call.correlation_id = int.from_bytes(frame[CORRELATION_ID], "big", signed=True)
+        return call
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Does the broker know the same of topics and brokers as when this request was read?"""
+        return self.image.end_offset == self._metadata_offset
 
     @property
     def body(self) -> Reader:

@@ -1,7 +1,11 @@
 """One client's socket: frames in, frames out, one request in process, answers in order.
 
-At most one further frame is read ahead; then the socket is left alone, and the client has to wait (Kafka mutes the
-channel). The next request is not begun before the last answer has left, so what is kept for a slow reader is one answer.
+While a request is in process, at most one large frame or a few small ones are read ahead; then the socket is left alone,
+and the client has to wait (Kafka mutes the channel). The next request is not begun before the last answer has left, so what
+is kept for a slow reader is one answer.
+
+A consumer that waits for records asks the same for hours, and hears the same. What the last request said and what its answer
+looked like is remembered, as long as the brokers' metadata is what it was: the same bytes again mean the same again.
 """
 
 from __future__ import annotations
@@ -11,15 +15,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from eventlog.messages import Connection
-from eventlog.wire.call import Call, Handler, UnservedError
+from eventlog.wire.call import CORRELATION_ID, Call, Handler, UnservedError
+from eventlog.wire.framing import LENGTH_BYTES, Framing
 from eventlog.wire.handlers import handler_of
-from eventlog.wire.primitives import MALFORMED
+from eventlog.wire.primitives import MALFORMED, MalformedError
 
 if TYPE_CHECKING:
     from eventlog.wire.door import Door
 
-LENGTH_BYTES: Final = 4
 READ_AHEAD: Final = 1
+REMEMBERED_BYTES: Final = 4_096
 JOINED_BYTES: Final = 65_536
 """Answers up to this size are put together and leave in one piece."""
 
@@ -34,9 +39,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self.ended_by = ""
         self.task: asyncio.Task[None]
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray(LENGTH_BYTES)
-        self._filled = 0
-        self._is_body = False
+        self._framing = Framing(door.max_frame_bytes)
+        self._last: tuple[bytearray, Call] | None = None
         self._frames: deque[bytearray] = deque()
         self._is_deaf = False
         self._arrived: asyncio.Future[None] | None = None
@@ -59,23 +63,14 @@ class ClientConnection(asyncio.BufferedProtocol):
         return False
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._filled :]
+        return self._framing.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._filled += nbytes
-        if self._filled < len(self._buffer):
-            return
-        if self._is_body:
-            self._frame_arrived(self._buffer)
-            self._buffer = bytearray(LENGTH_BYTES)
-        else:
-            length = int.from_bytes(self._buffer, "big", signed=True)
-            if not 0 < length <= self.door.max_frame_bytes:
-                self.end(f"a frame of {length} bytes was announced; 1 to {self.door.max_frame_bytes} are taken")
-                return
-            self._buffer = bytearray(length)
-        self._is_body = not self._is_body
-        self._filled = 0
+        try:
+            for frame in self._framing.received(nbytes):
+                self._frame_arrived(frame)
+        except MalformedError as why:
+            self.end(str(why))
 
     def pause_writing(self) -> None:
         self._drained = self.door.loop.create_future()
@@ -109,12 +104,9 @@ class ClientConnection(asyncio.BufferedProtocol):
     async def _serve(self) -> None:
         try:
             while True:
-                call = Call(self.door, self.broker_id, self.way, await self._next_frame())
-                handler = handler_of(call.api)
-                call.asked = handler.read(call)
-                call.check_end()
+                call = self._read(await self._next_frame())
                 self.door.note(call)
-                await self._handle(call, handler)
+                await self._handle(call, handler_of(call.api))
         except UnservedError as why:
             self.end(f"{why} came, which is not served")
         except MALFORMED as why:
@@ -124,6 +116,20 @@ class ClientConnection(asyncio.BufferedProtocol):
         except Exception as why:
             self.end(f"{type(why).__name__}: {why}")
             self.door.fail(why)
+
+    def _read(self, frame: bytearray) -> Call:
+        if self._last is not None:
+            last_frame, last = self._last
+            last_frame[CORRELATION_ID] = frame[CORRELATION_ID]
+            if frame == last_frame and last.is_up_to_date:
+                again = last.again(frame)
+                self._last = (frame, again)
+                return again
+        call = Call(self.door, self.broker_id, self.way, frame)
+        call.asked = handler_of(call.api).read(call)
+        call.check_end()
+        self._last = (frame, call) if len(frame) <= REMEMBERED_BYTES else None
+        return call
 
     async def _handle(self, call: Call, handler: Handler) -> None:
         fault = self.door.faults.find(call)
@@ -147,14 +153,20 @@ class ClientConnection(asyncio.BufferedProtocol):
     @staticmethod
     def frame(call: Call, handler: Handler, reply: Any) -> list[bytes | bytearray | memoryview]:
         """The whole answer with its length, in as few pieces as are worth it."""
+        if call.said is not None and call.said[0] == reply and call.is_up_to_date:
+            again = bytearray(call.said[1])
+            again[CORRELATION_ID] = call.correlation_id.to_bytes(4, "big", signed=True)
+            return [again]
         writer = call.writer()
         handler.write(call, reply, writer)
         parts = writer.parts()
         size_bytes = sum([len(part) for part in parts])
         length = size_bytes.to_bytes(LENGTH_BYTES, "big")
-        if size_bytes <= JOINED_BYTES:
-            return [b"".join([length, *parts])]
-        return [b"".join([length, parts[0]]), *parts[1:]]
+        if size_bytes > JOINED_BYTES:
+            return [b"".join([length, parts[0]]), *parts[1:]]
+        whole = b"".join([length, *parts])
+        call.said = (reply, whole) if size_bytes <= REMEMBERED_BYTES else None
+        return [whole]
 
     @property
     def kept_bytes(self) -> int:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlog.cluster import Cluster
+from eventlog.controller.topics import MAX_NEW_PARTITIONS
 from eventlog.errors import RequestError
 from eventlog.messages import (
     NO_CONNECTION,
@@ -69,6 +70,8 @@ class Door:
     ) -> None:
         if clock not in CLOCKS:
             raise RequestError(f"clock must be 'wall' or 'manual', not {clock!r}")
+        if not 1 <= default_partitions <= MAX_NEW_PARTITIONS:
+            raise RequestError(f"default_partitions must be from 1 to {MAX_NEW_PARTITIONS}, not {default_partitions}")
         self.cluster = cluster
         self.host = host
         self.clock = clock
@@ -83,6 +86,7 @@ class Door:
         self.ports: dict[int, int] = {
             broker_id: port + index if port else 0 for index, broker_id in enumerate(world.stores)
         }
+        self._names = {broker_id: broker_name(broker_id) for broker_id in self.ports}
         self.connections: dict[Connection, ClientConnection] = {}
         self.visitors = Visitors(self._broken)
         self._listeners: dict[int, socket.socket] = {}
@@ -271,11 +275,12 @@ class Door:
         self._to_visitors(Say(Envelope(VISITORS, way.server, way, self._next_correlation_id, message)))
 
     def _to_visitors(self, message: Say | Sleep) -> None:
-        self._catch_up()
+        world, now_ms = self.world, self._clock_ms()
+        world.run_until(now_ms)
         if self.recording is not None:
-            self.recording.entries.append(Told(self.world.now_ms, message))
-        self.world.inject(Envelope("user", VISITORS, NO_CONNECTION, 0, message))
-        self.bring_up_to_date()
+            self.recording.entries.append(Told(now_ms, message))
+        world.inject(Envelope("user", VISITORS, NO_CONNECTION, 0, message))
+        self.bring_up_to_date(now_ms)
 
     async def sleep(self, for_ms: int) -> None:
         """Come back when so much of the world's time has passed."""
@@ -340,14 +345,16 @@ class Door:
     def _catch_up(self) -> None:
         self.world.run_until(self._clock_ms())
 
-    def bring_up_to_date(self) -> None:
-        """Let everything happen that is due, notice which brokers came or went, and sleep until the next deadline."""
+    def bring_up_to_date(self, now_ms: int = -1) -> None:
+        """Let everything happen that is due, notice which brokers came or went, and sleep until the next deadline.
+
+        `now_ms` spares a look at the clock."""
         if not self._is_open or self._is_calling:
             return
-        self._catch_up()
         world = self.world
-        for broker_id in self.ports:
-            is_up = world.machines[broker_name(broker_id)] is not None
+        world.run_until(self._clock_ms() if now_ms < 0 else now_ms)
+        for broker_id, name in self._names.items():
+            is_up = world.machines[name] is not None
             if is_up and broker_id not in self._listeners:
                 self._listen(broker_id)
             elif not is_up and broker_id in self._listeners:

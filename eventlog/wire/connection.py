@@ -142,7 +142,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     async def write(self, call: Call, handler: Handler, reply: Any) -> None:
         """Send the answer, and come back when it has left."""
-        if self.door.sightings is not None:
+        if self.door.sightings is not None and self._transport is not None and not self._transport.is_closing():
             self.door.sightings.answered(call, reply, self.door.world.now_ms)
         for piece in self.frame(call, handler, reply):
             if self._transport is not None:

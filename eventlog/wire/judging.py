@@ -371,7 +371,7 @@ class Judging:
         content = _content(record)
         owners = self.by_content.get((name.topic, content))
         if owners is not None:
-            return owners[0] if len(owners) == 1 else None
+            return owners[0]  # one of several that are equal has no number
         return self.at_the_door.get((*name, content, record.timestamp_ms))
 
     def _note_equals(self, finals: dict[TopicPartition, rows.Log]) -> None:

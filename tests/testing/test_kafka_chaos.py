@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import aiokafka  # noqa: F401 (loaded before pytest runs within pytest, which else loads it each time)
 import confluent_kafka  # noqa: F401
@@ -14,7 +15,7 @@ from chaos_stage import run_pytest
 
 from eventlog.errors import RequestError
 from eventlog.sim.faults import Deviation
-from eventlog.testing import ChaosFailure, Unconfirmed, kafka_chaos_test, kafka_telling  # noqa: F401
+from eventlog.testing import ChaosFailure, Unconfirmed, kafka_chaos_test, kafka_run, kafka_telling  # noqa: F401
 from eventlog.testing.kafka_offers import ANSWER, AT_THE_DOOR, OFFERS, faults_at_the_door, offers, plans
 from eventlog.values import FAULTS
 from eventlog.wire.fixtures import EventlogKafka
@@ -218,6 +219,35 @@ def test_other_settings_than_the_strictest_are_the_tests_own_business() -> None:
         await publish_in_turn(kafka, False)
 
     plain()
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [(moment + "Produce orders-0", fault) for moment, faults in OFFERS["Produce"].items() for fault in faults]
+    + [(moment + "InitProducerId", fault) for moment, faults in OFFERS["InitProducerId"].items() for fault in faults],
+)
+def test_each_fault_strikes_at_its_moment_and_an_idempotent_client_survives_it(event: str, fault: str) -> None:
+    def body_of(made: object, kafka: EventlogKafka) -> Callable[[], object]:
+        return lambda: publish_in_turn(kafka, True)
+
+    planned = Deviation(event, 1, fault, "", 0)
+    ran = kafka_run.play(body_of, (planned,), True, {"brokers": 3})
+    assert ran.error is None, ran.error
+    assert ran.verdict is not None
+    assert ran.verdict.exactly_once, ran.verdict
+    assert list(ran.struck) == [planned]
+    assert ran.unused == ()
+    told = "\n".join([text for _, text in ran.lines])
+    if fault in ("crash", "election", "clean_restart"):
+        assert ran.happened["failover"]
+    else:
+        assert re.search(rf"FAULT {fault} of broker-\d>aiokafka", told), told
+    # The retry is a copy only where the first was written and nobody heard of it.
+    is_copy = (
+        fault in ("reply_lost", "error_after_append", "disconnect", "crash", "clean_restart")
+        and event == f"{ANSWER}Produce orders-0"
+    )
+    assert bool(ran.happened["duplicate recognised"]) == is_copy, told
 
 
 # --- what can't be right --------------------------------------------------------------------------------------------

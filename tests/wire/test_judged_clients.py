@@ -198,9 +198,15 @@ def test_equal_values_with_another_key_or_header_are_told_apart(eventlog_kafka: 
 def test_equal_records_at_the_door_are_told_apart_by_their_sequences_and_no_further(
     eventlog_kafka: EventlogKafka,
 ) -> None:
-    by_confluent(eventlog_kafka, [b"ping", b"ping", b"order-1"], lambda client: client, True)
+    from confluent_kafka import Producer
+
+    settings = {"bootstrap.servers": eventlog_kafka.bootstrap, "enable.idempotence": True, "log_level": 0}
+    producer, began_ms = Producer(settings), eventlog_kafka.cluster.now_ms
+    for value, later_ms in ((b"ping", 0), (b"ping", 0), (b"order-1", 0), (b"order-1", 1)):
+        producer.produce("orders", value, timestamp=began_ms + later_ms)
+        producer.flush(30)
     verdict = eventlog_kafka.judge()
-    assert verdict.count("sent") == 1
+    assert verdict.count("sent") == 2
     assert len(verdict.unchecked) == 1
     assert "equal records of one moment came to 'orders' (b'ping')" in verdict.unchecked[0]
 
@@ -432,14 +438,14 @@ def test_consumers_of_kafka_python_are_recorded_and_what_they_deserialize_is_no_
     from kafka import KafkaConsumer, TopicPartition
 
     published(eventlog_kafka)
-    settings = {"bootstrap_servers": eventlog_kafka.bootstrap.split(","), "value_deserializer": bytes.decode}
+    settings = {"bootstrap_servers": eventlog_kafka.bootstrap.split(","), "value_deserializer": bytes.upper}
     reader = eventlog_kafka.record(KafkaConsumer(**settings))
     reader.assign([TopicPartition("orders", 0)])
     reader.seek_to_beginning()
-    assert next(reader).value == "order-1"
+    assert next(reader).value == b"ORDER-1"
     found = reader.poll(10_000)
     reader.close()
-    assert [message.value for messages in found.values() for message in messages] == ["order-2", "order-3"]
+    assert [message.value for messages in found.values() for message in messages] == [b"ORDER-2", b"ORDER-3"]
     assert eventlog_kafka.judge().exactly_once
 
 

@@ -92,7 +92,9 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     async def _next_frame(self) -> bytearray:
-        if not self._frames:
+        if self._frames:
+            await asyncio.sleep(0)  # one request a turn: the others come to theirs, and an end of this one is heard of
+        else:
             self._arrived = self.door.loop.create_future()
             await self._arrived
             self._arrived = None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
-from wire_stage import FETCH, METADATA, PRODUCE, RawClient, fetched, produced
+from wire_stage import FETCH, METADATA, PRODUCE, RawClient, fetched, produced, request
 
 from eventlog import Cluster
 from eventlog.codec import encode_batch
 from eventlog.values import Record, record_batch
-from eventlog.wire import listen
+from eventlog.wire import listen, serve
 from eventlog.wire.connection import ClientConnection
 from eventlog.wire.door import Door
 from eventlog.wire.fetch import Fetch
@@ -79,6 +80,38 @@ def test_a_topic_named_by_its_id_is_looked_up_again_when_topics_have_changed(doo
 def test_other_bytes_of_the_same_length_are_another_request(client: RawClient) -> None:
     asked = [client.ask(METADATA, 9, topics=[{"name": name}]).topics[0].name for name in ("aa", "bb", "bb", "cc")]
     assert asked == ["aa", "bb", "bb", "cc"]
+
+
+def test_who_sends_a_hundred_requests_at_once_keeps_nobody_waiting_for_all_of_them() -> None:
+    async def scenario() -> list[int]:
+        with Cluster(brokers=1) as cluster:
+            async with serve(cluster) as door:
+                host, port = door.endpoint(1)
+                asked = request(METADATA, 0, 1, topics=[])
+                greedy, modest = [await asyncio.open_connection(host, port) for _ in range(2)]
+                for (_, writer), count in ((greedy, 100), (modest, 1)):
+                    writer.write((len(asked).to_bytes(4, "big") + asked) * count)
+                await modest[0].readexactly(4)
+                greedy[1].close()
+                modest[1].close()
+                return [each.connection for each in door.requests]
+
+    greedy, modest = 1, 2
+    begun = asyncio.run(scenario())
+    assert begun[0] == greedy
+    assert begun.index(modest) < 10
+
+
+def test_nothing_is_answered_to_who_has_left(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    held = door.faults.hold("Metadata")
+    asked = request(METADATA, 0, 1, topics=[])
+    with RawClient(door.bootstrap) as client:
+        client.socket.sendall((len(asked).to_bytes(4, "big") + asked) * 100)
+        held.wait()
+    held.release()
+    door.cluster.wait_for(lambda: not door.connections)
+    assert len(door.requests) < 50
+    assert not caplog.records
 
 
 def test_only_small_requests_are_remembered(door: Door, client: RawClient) -> None:

@@ -96,7 +96,8 @@ class Control:
     async def _do(self, method: str, path: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
         match method, path:
             case "GET", ["cluster"]:
-                return 200, {"bootstrap": self.door.bootstrap, "now_ms": self.door.cluster.now_ms}
+                door = self.door
+                return 200, {"bootstrap": door.bootstrap, "now_ms": door.cluster.now_ms, "refused": door.refused}
             case "GET", ["requests"]:
                 return 200, self._requests(query)
             case "GET", ["verdict"]:

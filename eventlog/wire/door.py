@@ -46,6 +46,8 @@ EVERYWHERE: Final = "0.0.0.0"
 MAX_FRAME_BYTES: Final = 104_857_600
 """Kafka's `socket.request.max.bytes`."""
 BACKLOG: Final = 1024
+RETRY_S: Final = 1.0
+"""When no socket can be had, clients wait so long in the backlog."""
 SETTLE_S: Final = 0.002
 """A manual clock jumps when nothing has come in for this long."""
 CLOCKS: Final = ("wall", "manual")
@@ -93,7 +95,8 @@ class Door:
         # Ports of brokers that are down: nobody listens, and nobody else gets them.
         self._bound: dict[int, socket.socket] = {}
         self._joining: dict[asyncio.Task[Any], None] = {}
-        self.refused = ""
+        # Why clients could not be let in, and how often.
+        self.refused: dict[str, int] = {}
         # What was read of the groups' offsets, by partition of their topic.
         self.shards: dict[TopicPartition, Shard] = {}
         self.failure: Exception | None = None
@@ -195,14 +198,33 @@ class Door:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as why:  # too many open files: those who are connected go on
-                self.refused = str(why)
+                self._refuse(why)
+                self.loop.remove_reader(listener.fileno())  # or the loop would come here again at once
+                self.loop.call_later(RETRY_S, self._listen_again, broker_id, listener)
                 return
             accepted.setblocking(False)
-            way = self._new_way(broker_id)
-            joining = self.loop.connect_accepted_socket(partial(ClientConnection, self, broker_id, way), accepted)
-            task = self.loop.create_task(joining)
+            task = self.loop.create_task(self._join(broker_id, accepted))
             self._joining[task] = None
             task.add_done_callback(self._joining.pop)
+
+    def _listen_again(self, broker_id: int, listener: socket.socket) -> None:
+        if self._listeners.get(broker_id) is listener:
+            self.loop.add_reader(listener.fileno(), self._accept, broker_id, listener)
+
+    async def _join(self, broker_id: int, accepted: socket.socket) -> None:
+        """Let a client in. What fails here fails for him alone."""
+        new_connection = partial(ClientConnection, self, broker_id, self._new_way(broker_id))
+        try:
+            await self.loop.connect_accepted_socket(new_connection, accepted)
+        except OSError as why:  # he has left already
+            self._refuse(why)
+            accepted.close()
+        except Exception as why:
+            self.fail(why)
+            accepted.close()
+
+    def _refuse(self, why: OSError) -> None:
+        self.refused[str(why)] = self.refused.get(str(why), 0) + 1
 
     def _stop_listening(self, broker_id: int, keeps_port: bool = False) -> None:
         """Refuse connections from now on, and end those there are; with `keeps_port` nobody else gets the port."""

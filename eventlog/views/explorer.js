@@ -58,7 +58,6 @@ function render({model, el}) {
   };
   const drawn = () => {
     picture.innerHTML = model.get("picture");
-    const svg = picture.querySelector("svg");
     const steps = picture.querySelectorAll("[data-step]");
     for (const step of steps) {
       const box = step.getBBox(), all = document.createElementNS("http://www.w3.org/2000/svg", "rect");
@@ -69,7 +68,12 @@ function render({model, el}) {
       step.addEventListener("click", () => explain(+step.dataset.step));
     }
     why.textContent = model.get("now");
-    if (svg) picture.scrollTop = picture.scrollHeight;
+    const lit = steps[steps.length - 1];
+    if (lit) {
+      // The step of now is in sight, and as much of what is under it as there is room for.
+      const {top, bottom} = lit.getBoundingClientRect(), from = picture.getBoundingClientRect().top;
+      picture.scrollTop = Math.max(0, Math.min(bottom - from - picture.clientHeight / 2, top - from - 30));
+    }
   };
   const explain = (step) => { why.textContent = model.get("reasons")[step - 1] || ""; };
   const offered = () => {

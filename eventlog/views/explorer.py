@@ -7,6 +7,7 @@ The slider is the length of the trace; every picture is drawn from the real code
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from eventlog.errors import RequestError
 from eventlog.scenarios import SCENARIOS, WRITER, Scenario, find_scenario
 from eventlog.sim.faults import Deviation
 from eventlog.sim.literal import read_literal
+from eventlog.views.html import image
 from eventlog.views.making import sheet_of
 from eventlog.views.replaying import PALETTE, Past, past_of
 from eventlog.views.scripts import Program
@@ -95,6 +97,17 @@ class Explorer(anywidget.AnyWidget):
     def past(self) -> Past:
         """The run that is shown."""
         return self._pasts[-1]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """With the picture for whoever has no kernel, or does not trust the notebook."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        parts = [image(self.picture, self.now)] if self.picture else []
+        parts.append(f"<p>{escape(f'Event {self.index} of {self.last}. {self.verdict}')}</p>")
+        parts.append("<p>The slider and the buttons need a kernel: run the cells of this notebook.</p>")
+        return {**data, "text/html": f"<div>{''.join(parts)}</div>"}, metadata
 
     def __repr__(self) -> str:
         return f"<Explorer of {self.past!r}, at event {self.index}>"

@@ -682,7 +682,8 @@ def whole(body: str, width: int, height: int, title: str, summary: str) -> str:
     """An `<svg>` around `body`, with a title and a description for those who can't see it."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img" font-family="{FONT}"><title>{escape(title)}</title><desc>{escape(summary)}</desc>{STYLE}'
+        f'role="img" style="max-width:100%;height:auto" font-family="{FONT}">'
+        f"<title>{escape(title)}</title><desc>{escape(summary)}</desc>{STYLE}"
         f'<rect width="{width}" height="{height}" {ATTRIBUTES["bg"]}/>{body}</svg>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from base64 import b64encode
 from contextlib import suppress
 from itertools import count
 
@@ -156,3 +157,14 @@ def test_the_widget_is_found_where_the_views_are_and_only_it_needs_the_extra() -
         [sys.executable, "-c", f"{WITHOUT}from eventlog.views import Explorer"], capture_output=True, text=True, check=False
     )
     assert "ImportError: the Explorer is a notebook widget and needs anywidget: pip install" in done.stderr
+
+
+def test_the_widget_has_a_picture_for_whoever_has_no_kernel() -> None:
+    explorer = Explorer("P3")
+    data, _ = explorer._repr_mimebundle_()
+    assert sorted(data) == ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"]
+    assert b64encode(explorer.picture.encode()).decode() in data["text/html"]
+    assert "need a kernel" in data["text/html"]
+    assert "<script" not in data["text/html"]
+    explorer.index = explorer.first
+    assert "<img" not in explorer._repr_mimebundle_()[0]["text/html"]

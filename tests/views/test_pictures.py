@@ -419,6 +419,7 @@ def test_every_view_shows_itself_three_ways(five: Film) -> None:
         assert sorted(bundle) == ["image/svg+xml", "text/html", "text/plain"]
         root = ElementTree.fromstring(bundle["image/svg+xml"])
         assert root.get("role") == "img"
+        assert root.get("style") == "max-width:100%;height:auto"  # where there is less room, all of it is seen, smaller
         assert root.find(f"{SVG}title") is not None
         assert len(root.findtext(f"{SVG}desc") or "") > 20
         assert "prefers-color-scheme" in bundle["image/svg+xml"]

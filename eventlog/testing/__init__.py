@@ -27,9 +27,14 @@ Where things are: `plugin` the fixtures and options; `chaos` the decorator, `cha
 runs; `crashing` and `mortal` crash points and what dies there; `oracles` what to hold the log to; `advice` and `telling`
 what is said; `fault_groups` the names. With Hypothesis (an extra): `strategies` and `planned` for drawn faults,
 `hypothesis_support` for walks within examples, `machine` a state machine to subclass, `forked` a producer that forks.
+For code that brings a real Kafka client: `kafka` the fixtures, `kafka_chaos` the decorator, `kafka_run` one run,
+`kafka_faults` and `kafka_offers` what strikes and in which order it is tried, `kafka_telling` what is said.
 
-Not here: sockets, so code under test takes the cluster's producers and consumers; threads and coroutines, for nothing
-waits in virtual time; crash points within this library, which has none.
+Real clients have clocks and threads: 1. and 2. are not theirs. There a run is its plan, which names events by their count,
+and a failure counts when three reruns of its plan fail in the same way.
+
+Not here: threads and coroutines in virtual time, for nothing waits there; crash points within this library, which has none;
+crash points of processes that use real clients.
 """
 
 from __future__ import annotations

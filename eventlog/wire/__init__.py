@@ -14,6 +14,7 @@ What answers is the world that chaos runs; this room turns bytes into its messag
 | `produce` `fetch` `metadata` `offsets` `producer_ids` `hello` | what every client asks, read and written by hand |
 | `envelopes` and the rest | what administrators ask, read and written by kio |
 | `faults` | what a test lets go wrong on purpose |
+| `sightings` `recorders` `judging` | what the door saw, what applications were told, and the checker's verdict on both |
 
 W1. The loop's thread owns the world. Calls from another thread are handed over and waited for.
 W2. Versions end here: no message of the core has one. What is listed in ApiVersions is true.
@@ -23,6 +24,7 @@ W4. A connection has one request in process; the next is not begun before its an
 W5. Whatever a peer sends, nobody else notices: what can't be read or is not served ends the connection that it came on.
 W6. Idle costs nothing: the loop sleeps until the world's next deadline.
 W7. A fault that was asked for and never struck is an error at the end.
+W8. Nobody guesses which send a record is: two that are equal are called so, and not judged.
 
 Why some APIs are read and written by hand: a producer or a consumer needs six of them, and importing kio takes longer
 than its first acknowledged message may. Tests compare every version of those with kio, and with recorded conversations.

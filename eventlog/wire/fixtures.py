@@ -64,7 +64,7 @@ class EventlogKafka:
         return self.journal.record(client, name)
 
     def judge(self, heal: bool = True) -> ClientsVerdict:
-        """What the checker says of all clients, recorded or not: `verdict.held`, `verdict.exactly_once`, `print(verdict)`.
+        """What the checker says of all clients, recorded or not: `verdict.held`, `verdict.exactly_once`, `str(verdict)`.
 
         Flush or stop producers before. Unless `heal` is False, faults are undone and the cluster recovers first.
         """

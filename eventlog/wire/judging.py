@@ -80,7 +80,7 @@ class KindVerdict:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ClientsVerdict:
     """What the checker has to say about real clients. Prints as the whole report.
 
@@ -141,6 +141,9 @@ class ClientsVerdict:
 
     def __str__(self) -> str:
         return self.report()
+
+    def __repr__(self) -> str:
+        return f"<ClientsVerdict: {self.sentence()}>"
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as what `json.dumps` takes."""

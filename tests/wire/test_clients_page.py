@@ -36,7 +36,7 @@ def test_the_verdict_on_a_plain_producer_is_shown_as_it_is(tmp_path: Path) -> No
     (snippet,) = [snippet for snippet in SNIPPETS if "judge()" in snippet]
     (shown,) = [screen for screen in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if screen.startswith("Held")]
     plain = snippet.replace(', "enable.idempotence": True', "").replace(
-        "assert verdict.exactly_once, verdict", "print(verdict)"
+        "assert verdict.exactly_once, str(verdict)", "print(verdict)"
     )
     assert plain.count("\n") == snippet.count("\n")
     (tmp_path / "test_page.py").write_text(plain)

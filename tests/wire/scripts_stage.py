@@ -6,6 +6,7 @@ The door, the client and the test take turns in one thread, so the script's own 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lying_batches import vector_batch_bytes
@@ -81,8 +82,12 @@ class WireStage(Stage):
         self.reader, self.writer = self.run(asyncio.open_connection(host, port, limit=1 << 26))
 
     def disconnect(self) -> None:
+        self.run(self.end())
+
+    async def end(self) -> None:
         self.writer.close()
-        self.run(asyncio.sleep(0))
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
 
     def close(self) -> None:
         self.disconnect()
@@ -125,6 +130,7 @@ class WireStage(Stage):
                 length = int.from_bytes(await self.reader.readexactly(4), "big")
                 frame = await self.reader.readexactly(length)
             except (asyncio.IncompleteReadError, ConnectionError):
+                await self.end()
                 host, port = self.door.endpoint(1)
                 self.reader, self.writer = await asyncio.open_connection(host, port, limit=1 << 26)
                 return [{"closed": True} if each == {"no_answer": True} else each for each in answers]

@@ -92,8 +92,9 @@ def test_who_sends_a_hundred_requests_at_once_keeps_nobody_waiting_for_all_of_th
                 for (_, writer), count in ((greedy, 100), (modest, 1)):
                     writer.write((len(asked).to_bytes(4, "big") + asked) * count)
                 await modest[0].readexactly(4)
-                greedy[1].close()
-                modest[1].close()
+                for _, writer in (greedy, modest):
+                    writer.close()
+                    await writer.wait_closed()
                 return [each.connection for each in door.requests]
 
     greedy, modest = 1, 2

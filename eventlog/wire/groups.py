@@ -2,7 +2,8 @@
 
 Offsets are records of the topic `__consumer_offsets`, replicated like any other: the group's name chooses the partition,
 whose leader is the coordinator. Who asks for them reads that leader's log up to the high watermark; what was read is kept
-beside the door and read on from there, and read anew under another leader.
+beside the door and read on from there, and read anew under another leader. Each says of which topic it is, by id: what was
+committed for a topic that is no more is gone with it, also when there is another of its name.
 
 Members are not kept: a commit must come from a consumer without a generation. A transactional id has no coordinator here.
 """
@@ -30,15 +31,16 @@ COMMIT_TIMEOUT_MS: Final = 5_000
 GROUP: Final = 0
 NO_OFFSET: Final = -1
 _KEY_VERSION: Final = 1
-_VALUE_VERSION: Final = 3
+_VALUE_VERSION: Final = 4
 
 
 class Committed(NamedTuple):
-    """`offset` is where to read on."""
+    """`offset` is where to read on; `topic_id` as its 16 bytes."""
 
     offset: int
     leader_epoch: int
     metadata: str
+    topic_id: bytes = NO_UUID
 
 
 class Shard:
@@ -86,18 +88,29 @@ def _read_key(key: bytes) -> tuple[str, TopicPartition]:
 
 
 def _value(committed: Committed, now_ms: int) -> bytes:
-    writer = Writer()
+    writer = Writer(True)
     writer.int16(_VALUE_VERSION)
     writer.int64(committed.offset)
     writer.int32(committed.leader_epoch)
     writer.string(committed.metadata)
     writer.int64(now_ms)
+    topic_id = Writer(True)
+    topic_id.raw(committed.topic_id)
+    writer.tags({0: topic_id})
     return b"".join(writer.parts())
 
 
 def _read_value(value: bytes) -> Committed:
-    reader = Reader(value, 2)
-    return Committed(reader.int64(), reader.int32(), reader.string())
+    reader = Reader(value, 2, is_flexible=True)
+    offset, leader_epoch, metadata = reader.int64(), reader.int32(), reader.string()
+    reader.int64()
+    return Committed(offset, leader_epoch, metadata, value[-len(NO_UUID) :])
+
+
+def _id_of(call: Call, where: TopicPartition) -> bytes:
+    """Of the topic that has this name now; zeros for none, which nothing is committed for."""
+    known = call.image.topics.get(where.topic)
+    return NO_UUID if known is None else uuid_of(known.topic_id)
 
 
 def _find_replica(call: Call, group: str) -> Replica | None:
@@ -159,7 +172,8 @@ class OffsetCommit(ByKio):
             )
             if where in call.image.partitions:
                 leader_epoch = getattr(each, "committed_leader_epoch", -1)
-                committed = Committed(each.committed_offset, leader_epoch, each.committed_metadata or "")
+                of_topic = _id_of(call, where)
+                committed = Committed(each.committed_offset, leader_epoch, each.committed_metadata or "", of_topic)
                 records.append(Record(_key(asked.group_id, where), _value(committed, now_ms), now_ms))
         failed = ErrorCode.NONE
         if records:
@@ -219,7 +233,11 @@ class OffsetFetch(ByKio):
         if shard is None or shard.leader_epoch != leader_epoch:
             shard = shards[replica.topic_partition] = Shard(leader_epoch)
         shard.read_on(replica)
-        committed = shard.committed.get(group, {})
+        committed = {
+            where: known
+            for where, known in shard.committed.get(group, {}).items()
+            if known.topic_id == _id_of(call, where)
+        }
         wanted = list(committed) if topics is None else self._wanted(call, topics)
         nothing = Committed(NO_OFFSET, -1, "")
         rows = [(where, self._row(where, committed.get(where, nothing))) for where in wanted]

@@ -298,6 +298,24 @@ def test_offsets_outlive_their_coordinator(kafka: EventlogKafka, client: RawClie
         assert fetch(next_one, 8, "g", topic_id) == (0, 42)
 
 
+def all_of(client: RawClient, group: str) -> list[str]:
+    return [topic.name for topic in client.ask(9, 5, group_id=group, topics=None).topics]
+
+
+def test_offsets_are_gone_with_their_topic_and_do_not_come_back_with_its_name(
+    kafka: EventlogKafka, client: RawClient
+) -> None:
+    with coordinator(kafka, client, "g") as keeper:
+        assert commit(keeper, 8, "g", 42, orders_id(kafka)) == 0
+        assert all_of(keeper, "g") == ["orders"]
+        kafka.cluster.delete_topic("orders")
+        assert (all_of(keeper, "g"), fetch(keeper, 8, "g", b"")) == ([], (0, -1))
+        kafka.cluster.create_topic("orders")
+        assert (all_of(keeper, "g"), fetch(keeper, 8, "g", b"")) == ([], (0, -1))
+        assert commit(keeper, 8, "g", 7, b"") == 0
+        assert (all_of(keeper, "g"), fetch(keeper, 8, "g", b"")) == (["orders"], (0, 7))
+
+
 def test_who_asks_another_than_the_coordinator_is_told_so(kafka: EventlogKafka, client: RawClient) -> None:
     topic_id = orders_id(kafka)
     coordinator(kafka, client, "g").socket.close()

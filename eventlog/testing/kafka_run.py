@@ -118,7 +118,7 @@ def _caught(body: Callable[[], object]) -> BaseException | None:
         result = body()
         if inspect.iscoroutine(result):
             asyncio.run(result)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:  # clients let their own tasks' end escape
         return error
     except BaseException as error:
         outcomes = sys.modules.get("_pytest.outcomes")

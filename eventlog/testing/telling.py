@@ -99,7 +99,11 @@ def told_raised(error: BaseException | None, text: str) -> list[str]:
     places = [
         place for place in (places_of(error) if error is not None else []) if "asyncio" not in Path(place[0]).parts
     ]
-    for file, line, function in places[-MOST_PLACES:]:
+    told = places[-MOST_PLACES:]
+    own = [place for place in places if "site-packages" not in Path(place[0]).parts]
+    if own and own[-1] not in told:
+        told = [own[-1], *told[1:]]
+    for file, line, function in told:
         path = Path(file)
         shown = path.relative_to(here) if path.is_relative_to(here) else path
         code = getline(file, line).strip()

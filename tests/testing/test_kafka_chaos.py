@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import aiokafka  # noqa: F401 (loaded before pytest runs within pytest, which else loads it each time)
 import confluent_kafka  # noqa: F401
@@ -168,6 +169,31 @@ def test_what_the_application_itself_sends_again_is_found() -> None:
     assert "2 sends to 'orders' are equal (b'order-1')" in told
     assert "confirmed by 3 of 3 reruns" in told
     assert "Let the producer retry" in told
+
+
+def test_the_tests_own_place_is_told_however_deep_in_a_client_it_fails() -> None:
+    library: dict[str, Any] = {}
+    source = "def a(): b()\ndef b(): c()\ndef c(): d()\ndef d(): raise ValueError('deep')"
+    exec(compile(source, "/somewhere/site-packages/client.py", "exec"), library)
+
+    @kafka_chaos_test(runs=2)
+    def deep(kafka: EventlogKafka) -> None:
+        library["a"]()
+
+    with pytest.raises(ChaosFailure, match="ValueError: deep") as caught:
+        deep()
+    places = [line for line in str(caught.value).splitlines() if line.startswith("  at ")]
+    assert len(places) == 3
+    assert "test_kafka_chaos.py" in places[0]
+
+
+def test_a_cancellation_that_escapes_from_a_client_is_a_failure_like_any_other() -> None:
+    @kafka_chaos_test(runs=2)
+    async def cancelled(kafka: EventlogKafka) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ChaosFailure, match="CancelledError"):
+        cancelled()
 
 
 def test_what_fails_without_faults_is_told_so() -> None:

@@ -34,8 +34,8 @@ except ImportError:
 MOST_ROWS: Final = 60
 MOST_OFFERS: Final = 24
 SAID: Final = {
-    "reply_lost": "drop the answer",
-    "request_lost": "drop the request",
+    "reply_lost": "drop the answer:",
+    "request_lost": "drop the request:",
     "crash": "crash",
     "election": "elect",
     "pause": "pause",
@@ -182,7 +182,8 @@ def _offer_text(deviation: Deviation) -> list[str]:
     said = SAID.get(deviation.fault, deviation.fault.replace("_", " "))
     target = deviation.target
     if deviation.fault in ("reply_lost", "request_lost"):
-        target = deviation.event.removeprefix("answer: ").removeprefix(f"{WRITER} produces ").replace("@", "batch ")
+        target = deviation.event.removeprefix("answer: ").removeprefix(f"{WRITER} produces ")
+        target = target.replace("@", "batch ").rstrip()
     elif deviation.fault in ("election", "isr_shrink"):
         target = target.partition(">")[2]
     return [f"{said} {target}", f"at {deviation.event!r}: {deviation.fault} {deviation.target}"]

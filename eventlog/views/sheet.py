@@ -39,7 +39,8 @@ PLAIN: Final = ""
 
 MOST_CELLS: Final = 12
 MOST_VALUE: Final = 12
-MOST_CELL_VALUE: Final = 4
+MOST_CELL_VALUE: Final = 7
+CUT_CELL_VALUE: Final = 4
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -237,7 +238,8 @@ class Names:
                 key = (writer, record.send_number)
                 is_copy = record.send_number >= 0 and key in seen
                 seen[key] = None
-                value = value_text(record.value, MOST_CELL_VALUE)
+                is_short = record.value is None or len(record.value) <= MOST_CELL_VALUE
+                value = value_text(record.value, MOST_CELL_VALUE if is_short else CUT_CELL_VALUE)
                 offset = batch.base_offset + index
                 cells.append(Cell(offset, letter, sequence, value, batch.leader_epoch, producer_epoch, is_copy))
         return cells

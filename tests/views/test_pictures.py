@@ -440,6 +440,16 @@ def test_an_unknown_display_is_refused() -> None:
         scene(1, display="html")
 
 
+def test_a_value_stands_whole_in_its_cell_where_its_rest_and_a_count_would_not_be_shorter() -> None:
+    cluster = Cluster(1)
+    cluster.create_topic("orders")
+    writer = cluster.producer("w", **ALONE)
+    for value in ("paid", "shipped", "returned"):
+        writer.send("orders", value)
+    writer.flush()
+    assert "A0=paid A1=shipped A2=ret…+5 ┃" in log_view(cluster, "orders").text
+
+
 def test_a_script_for_a_value_does_nothing_and_100_kb_are_cut_with_a_count() -> None:
     cluster = Cluster(1)
     film = watch(cluster)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.wire.framing import FIRST_BYTES, INBOX_BYTES, Framing
@@ -27,6 +27,7 @@ def feed(framing: Framing, data: bytes, most: int) -> list[bytes]:
     return frames
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.sampled_from(SIZES), max_size=8),
     most=st.sampled_from((1, 3, 4, 5, 1000, 10**9)),

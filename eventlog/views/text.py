@@ -15,7 +15,7 @@ LEGEND: Final = {
     LATE: "┈┈▶ late, from before",
 }
 LEFT: Final = 10
-LEGEND_WIDTH: Final = 110
+LEGEND_WIDTH: Final = 78
 
 
 def text_ladder(sheet: Sheet, width: int = 0) -> str:

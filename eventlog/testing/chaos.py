@@ -200,8 +200,8 @@ class Options:
             self.seed = option("eventlog_seed", default=None)
             self.replay = option("eventlog_replay", default=None) or ""
             self.command = f"pytest {quote(request.node.nodeid)}"
-            if any(mark.name == "eventlog" for mark in request.node.own_markers):
-                raise RequestError("a chaos test makes its own clusters: give to chaos_test(...) what the mark says")
+            if any(mark.name in ("eventlog", "eventlog_kafka") for mark in request.node.own_markers):
+                raise RequestError("a chaos test makes its own clusters: give to its decorator what the mark says")
 
 
 class Campaign:

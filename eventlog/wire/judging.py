@@ -28,6 +28,7 @@ from eventlog.values.showing import mimebundle
 from eventlog.wire.door import Door
 from eventlog.wire.recorders import LIBRDKAFKA, REFUSED, Content, Journal, Put, Told
 from eventlog.wire.sightings import Fetched, Produced, Sightings
+from eventlog.wire.topics import INTERNAL
 
 UNNUMBERED: Final = -1
 ANOTHER: Final = -2
@@ -244,7 +245,9 @@ class Judging:
         self.fetched: list[Fetched] = list(door.sightings.fetched)
         self.closed: History = Cluster.history(cluster, healed=healed)
         self.world_rows: list[rows.Row] = list(cluster.recorder.history.rows)
-        self.deleted = dict.fromkeys(door.world.controller.image.deleted)
+        # Topics that are gone, and those in which the brokers keep their own things.
+        self.left_out = dict.fromkeys([*door.world.controller.image.deleted, *INTERNAL])
+        self.logs = [log for log in self.closed.of(rows.Log) if log.topic not in self.left_out]
         self.batches: dict[tuple[int, TopicPartition], list[RecordBatch]] = {}
         for broker in door.world.brokers():
             for name, replica in broker.replicas.items():
@@ -271,18 +274,18 @@ class Judging:
         self._take_seen()
         self._number()
         finals = self._finals()
-        sends: dict[Kind, list[Send]] = {}
+        sends: dict[tuple[Kind, bool], list[Send]] = {}
         for send in self.sends:
-            sends.setdefault(send.kind, []).append(send)
+            sends.setdefault((send.kind, send not in self._recorded_ids), []).append(send)
         kinds: list[KindVerdict] = []
         findings: dict[tuple[str, str], Finding] = {}
         names = {send.number: _shown(send.content) for send in self.sends}
-        for place, kind in enumerate(sorted(sends) or [Kind(True, -1, "")]):
-            mine = sends.get(kind, [])
+        for place, (kind, is_unrecorded) in enumerate(sorted(sends) or [(Kind(True, -1, ""), False)]):
+            mine = sends.get((kind, is_unrecorded), [])
             history = self._history(kind, mine, finals, with_readers=place == 0)
             verdict = judge(history)
             producers = tuple(dict.fromkeys([send.producer for send in mine])) or ("nobody",)
-            kinds.append(KindVerdict(kind, producers, any(send in self._recorded_ids for send in mine), verdict))
+            kinds.append(KindVerdict(kind, producers, not is_unrecorded, verdict))
             for found in verdict.findings:
                 told = Finding(found.promise, found.status, _told(found.sentence, names), found.cause, found.faults)
                 findings.setdefault((told.promise, told.sentence), told)
@@ -364,7 +367,7 @@ class Judging:
                 twins.update(dict.fromkeys(sends))
         known = [send for send in self.recorded if send.content is not None and send not in twins]
         known += [send for send in dict.fromkeys(self.at_the_door.values()) if send is not None]
-        known = [send for send in known if send.topic not in self.deleted]
+        known = [send for send in known if send.topic not in self.left_out]
         self.sends = sorted(known, key=lambda send: (send.position, send.order))
         for number, send in enumerate(self.sends):
             send.number = number
@@ -409,7 +412,7 @@ class Judging:
     def _finals(self) -> dict[TopicPartition, rows.Log]:
         """The log that counts for each partition: the leader's, else the longest."""
         finals: dict[TopicPartition, rows.Log] = {}
-        for log in self.closed.of(rows.Log):
+        for log in self.logs:
             name = TopicPartition(log.topic, log.partition)
             before = finals.get(name)
             if before is None or (log.is_leader, log.log_end_offset) > (before.is_leader, before.log_end_offset):
@@ -434,7 +437,7 @@ class Judging:
             return known
 
         logs = []
-        for log in self.closed.of(rows.Log):
+        for log in self.logs:
             name = TopicPartition(log.topic, log.partition)
             held = self.batches[(log.broker, name)]
             logs.append(
@@ -452,7 +455,7 @@ class Judging:
         writer = "idempotent" if kind.is_idempotent else "plain"
         history = History([first._replace(writer=writer, acks=kind.acks, client=kind.library, literal="")])
         for row in _merged(self.world_rows, timed):
-            if getattr(row, "topic", None) not in self.deleted:
+            if getattr(row, "topic", None) not in self.left_out:
                 history.append(row)
         for log in logs:
             history.append(log)

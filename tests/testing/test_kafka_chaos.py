@@ -333,6 +333,19 @@ async def test_idempotent(kafka):
     assert "'Produce orders-0' 3 times" in told
 
 
+def test_a_mark_is_refused_beside_the_decorator(pytester: pytest.Pytester) -> None:
+    source = f"""import pytest
+{SERVICE}
+@pytest.mark.eventlog_kafka(brokers=1)
+@kafka_chaos_test(runs=2)
+def test_marked(kafka):
+    publish(kafka, True)
+"""
+    code, told = run_pytest(pytester, source)
+    assert code == 1
+    assert "give to its decorator what the mark says" in told
+
+
 def test_a_test_whose_clients_are_elsewhere_is_an_error() -> None:
     @kafka_chaos_test(runs=2)
     def elsewhere(kafka: EventlogKafka) -> None:

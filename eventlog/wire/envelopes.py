@@ -46,7 +46,20 @@ def read_request(key: int, version: int, body: Reader) -> Any:
         entity = _read_lenient(kind, body)
     except (SerialError, ValueError, OverflowError) as why:
         raise MalformedError(f"{kind.__name__} {version}: {why}") from why
+    _check_nulls(entity)
     return entity
+
+
+def _check_nulls(entity: Any) -> None:
+    """kio takes a null array for any array. Raises MalformedError where none may be."""
+    hints = _hints(type(entity))
+    for field in fields(entity):
+        value = getattr(entity, field.name)
+        if value is None and not _plain_type(hints[field.name])[1]:
+            raise MalformedError(f"{type(entity).__name__}: {field.name} is null")
+        for each in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(each):
+                _check_nulls(each)
 
 
 def write_answer(key: int, version: int, values: Mapping[str, Any]) -> bytes:

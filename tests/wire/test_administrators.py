@@ -56,6 +56,22 @@ def test_topics_are_made_by_every_version(kafka: EventlogKafka, client: RawClien
         )
 
 
+@pytest.mark.parametrize(
+    ("version", "empty", "null"),
+    [(4, bytes(8), bytes(4) + b"\xff" * 4), (7, b"\x01\x01\x00", b"\x01\x00\x00")],
+    ids=["old", "compact"],
+)
+def test_null_where_none_may_be_ends_the_connection_and_nothing_else(
+    kafka: EventlogKafka, client: RawClient, version: int, empty: bytes, null: bytes
+) -> None:
+    wanted = {"name": "new", "num_partitions": 0x0707, "replication_factor": 0x0707}
+    frame = request(19, version, 1, topics=[wanted], timeout=0x0707)
+    assert frame.count(empty) == 1
+    client.send(frame.replace(empty, null))
+    assert client.is_ended()
+    assert kafka.door.failure is None
+
+
 def test_a_topic_that_is_only_asked_about_is_not_made(kafka: EventlogKafka, client: RawClient) -> None:
     asked = [{"name": name, "num_partitions": 1, "replication_factor": 1} for name in ("new", "orders")]
     answer = client.ask(19, 7, topics=asked, timeout=1000, validate_only=True)
@@ -136,6 +152,52 @@ def test_whoever_waits_for_a_topic_that_is_deleted_is_told(kafka: EventlogKafka,
     kafka.cluster.delete_topic("orders")
     _, answer = response(FETCH, 12, client.receive())
     assert answer.responses[0].partitions[0].error_code == 3
+
+
+def test_a_batch_that_waits_for_followers_is_refused_when_its_topic_is_deleted(
+    kafka: EventlogKafka, client: RawClient
+) -> None:
+    for follower in (1, 2, 3):
+        if follower != kafka.cluster.leader("orders"):
+            kafka.cluster.isolate(follower)
+    client.send(request(PRODUCE, 9, 1, **produced("orders", BATCH)))
+    kafka.cluster.wait_for(lambda: any(broker.waiting.produces for broker in kafka.cluster._world.brokers()))
+    kafka.cluster.delete_topic("orders")
+    _, answer = response(PRODUCE, 9, client.receive())
+    assert answer.responses[0].partition_responses[0].error_code == 3
+
+
+def test_a_follower_that_has_not_heard_of_the_new_topic_does_not_pass_for_one_of_its_own(
+    kafka: EventlogKafka, client: RawClient
+) -> None:
+    client.ask(PRODUCE, 9, **produced("orders", BATCH))
+    leader = kafka.cluster.leader("orders")
+    late = next(each for each in (1, 2, 3) if each != leader)
+    kafka.cluster.wait_for(lambda: len(kafka.cluster.records("orders", 0, late)) == 5)
+    kafka.cluster.cut(late, "controller")
+    kafka.cluster.delete_topic("orders")
+    kafka.cluster.create_topic("orders", 2)
+    assert kafka.cluster.leader("orders") == leader
+    answer = client.ask(PRODUCE, 9, **{**produced("orders", BATCH), "timeout": 300})
+    assert answer.responses[0].partition_responses[0].error_code == 7
+    (topic,) = client.ask(3, 9, topics=[{"name": "orders"}]).topics
+    assert topic.partitions[0].leader_epoch == 1
+
+
+def test_what_was_deleted_while_a_broker_was_down_is_gone_when_it_leads_again(
+    kafka: EventlogKafka, client: RawClient
+) -> None:
+    client.ask(PRODUCE, 9, **produced("orders", BATCH))
+    leader = kafka.cluster.leader("orders")
+    kafka.cluster.crash(leader)
+    kafka.faults.notice(leader)
+    kafka.cluster.delete_topic("orders")
+    kafka.cluster.restart(leader)
+    image = kafka.cluster._world.controller.image
+    kafka.cluster.wait_for(lambda: image.is_alive(leader))
+    kafka.cluster.create_topic("orders", 2)
+    assert kafka.cluster.leader("orders") == leader
+    assert kafka.values("orders") == []
 
 
 def test_a_broker_that_was_down_does_not_keep_what_was_deleted(kafka: EventlogKafka, client: RawClient) -> None:

@@ -6,8 +6,9 @@ print(hunt("P3", seconds=10).report())
 ```
 
 Of ten runs six come in order of their deviations, three are swarm walks, one is a uniform walk (see `sim/swarm`): each way
-finds what the others are slow to find. What is found is named first (a run *is* its deviations), then repeated by these
-names, then shrunk: fewer deviations, then a smaller scenario, then simpler deviations.
+finds what the others are slow to find. Every second one in order goes ahead of it, led by what runs showed (see
+`sim/ordering`). What is found is named first (a run *is* its deviations), then repeated by these names, then shrunk: fewer
+deviations, then a smaller scenario, then simpler deviations.
 
 W1. The same scenario, seed and number of runs give the same runs, and the same find. Time only ends a hunt.
 W2. What is told was seen twice: as found, and as repeated from its deviations.
@@ -18,22 +19,23 @@ Not here: proofs (`exploring`); many scenarios and seeds on many machines (`camp
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from eventlog.errors import InvariantViolation, RequestError
+from eventlog.messages import Envelope
+from eventlog.messages.broker_api import FetchReply, ProduceReply, ProduceRequest
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import Played, Scenario, find_scenario
 from eventlog.shrinking import failure_of, shrink_played
 from eventlog.sim.choices import Replay, Seeded, Watching
 from eventlog.sim.faults import Deviation
+from eventlog.sim.ordering import by_deviations
 from eventlog.sim.shrink import Plan, Shrunk
 from eventlog.sim.swarm import Profile, swarm_profile, uniform_profile
 from eventlog.values import chance
-
-Result = TypeVar("Result")
 
 PORTFOLIO: Final = "dsddsdudsd"
 """Whose turn it is, by the run's number: d in order of deviations, s a swarm walk, u a uniform one."""
@@ -44,8 +46,7 @@ MOST_STATES: Final = 400_000
 MOST_EVENTS: Final = 3_000
 """A run with more is taken to have no end; what comes to an end has a few hundred."""
 PROGRESS_EVERY: Final = 50
-MOST_PARENTS: Final = 20_000
-"""Of so many runs with the same number of deviations the continuations are kept."""
+OFTEN: Final = 6
 
 
 class Progress(NamedTuple):
@@ -280,7 +281,7 @@ class _Hunt:
             used = Counter([deviation.fault for deviation in plan])
             return all(count <= self.budgets[fault] for fault, count in used.items())
 
-        return by_deviations(run, lambda played: next(iter(seen.values())), MOST_DEVIATIONS, allows)
+        return by_deviations(run, lambda played: next(iter(seen.values())), MOST_DEVIATIONS, allows, marks_of=marks_of)
 
     def _explored(self, explore: Callable[..., Any]) -> tuple[Played, str] | None:
         """One more level of deviations at once; then as many turns are passed as that was worth."""
@@ -299,65 +300,20 @@ class _Hunt:
         return self.rehearsal.play(deviations), f"every run within {self.level} deviations"
 
 
-# --- in order of deviations, for what can't be frozen -----------------------------------------------------------------
-
-
-def by_deviations(
-    run: Callable[[Plan], Result],
-    offers_of: Callable[[Result], Sequence[Deviation]],
-    max_deviations: int,
-    allows: Callable[[Plan], bool] = lambda plan: True,
-    most_parents: int = MOST_PARENTS,
-) -> Iterator[tuple[Plan, Result]]:
-    """Runs in order of their number of deviations, for what can't be frozen: every run begins anew.
-
-    `run` plays a plan; `offers_of` says what else could have happened in it after its last deviation (see
-    `choices.Watching`). The benign run comes first, then each single deviation, then pairs. Of those with equally many,
-    the ones come first that are unlike those before: another kind of fault, another part of the run.
-    """
-    result = run(())
-    yield (), result
-    parents: list[tuple[Plan, Sequence[Deviation]]] = [((), tuple(offers_of(result)))]
-    for level in range(1, max_deviations + 1):
-        following: list[tuple[Plan, Sequence[Deviation]]] = []
-        for plan in in_turn([_continued(parent, offers) for parent, offers in parents]):
-            if not allows(plan):
-                continue
-            result = run(plan)
-            yield plan, result
-            if level < max_deviations and len(following) < most_parents:
-                following.append((plan, tuple(offers_of(result))))
-        parents = following
-
-
-def _continued(parent: Plan, offers: Sequence[Deviation]) -> Iterator[Plan]:
-    """`parent` and one of `offers` more: kind by kind, of each kind both ends first, then the middles."""
-    kinds: dict[str, list[Deviation]] = {}
-    for deviation in offers:
-        kinds.setdefault(deviation.fault, []).append(deviation)
-    for deviation in in_turn([iter([of[place] for place in scattered(len(of))]) for of in kinds.values()]):
-        yield (*parent, deviation)
-
-
-def in_turn(rows: Sequence[Iterator[Result]]) -> Iterator[Result]:
-    """The first of each, the second of each ..."""
-    left = list(rows)
-    while left:
-        going_on = []
-        for row in left:
-            for item in row:
-                yield item
-                going_on.append(row)
-                break
-        left = going_on
-
-
-def scattered(count: int) -> list[int]:
-    """0 to count - 1: both ends, then the middle, then the middles of the halves ..."""
-    places = dict.fromkeys([0, count - 1][:count])
-    step = count
-    while step > 1:
-        step = (step + 1) // 2
-        places.update(dict.fromkeys(range(step, count, step)))
-    places.update(dict.fromkeys(range(count)))
-    return list(places)
+def marks_of(played: Played) -> list[tuple[Any, ...]]:
+    """By what a run is unlike others: what was said in it, with which outcome, and how often (up to `OFTEN`)."""
+    heard: Counter[tuple[Any, ...]] = Counter()
+    for _, _, what in played.stage.cluster.recorder.events[played.stage.first_event :]:
+        if what.__class__ is not Envelope:
+            continue
+        message = what.message
+        kind = message.__class__
+        if kind is ProduceReply:
+            heard.update([(kind, reply.error, reply.log_append_time_ms >= 0) for reply in message.partitions])
+        elif kind is ProduceRequest:
+            heard.update([(kind, wanted.attempt, wanted.batch.producer_epoch) for wanted in message.partitions])
+        elif kind is FetchReply:
+            heard.update([(kind, reply.error, reply.diverging_epoch >= 0) for reply in message.partitions])
+        else:
+            heard[(kind,)] += 1
+    return [(*what, min(times, OFTEN)) for what, times in heard.items()]

@@ -13,6 +13,7 @@ Not here: consumers, transactions.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from eventlog.check import Verdict
@@ -238,9 +239,14 @@ def play(scenario: Scenario, choices: Answerer | tuple[Deviation, ...] = (), che
 
 def literal_of(scenario: Scenario, deviations: tuple[Deviation, ...] | list[Deviation]) -> str:
     """A run of a scenario as a literal that `eventlog replay` takes."""
+    return run_literal({"scenario": _given(scenario)}, deviations)
+
+
+@lru_cache(maxsize=64)
+def _given(scenario: Scenario) -> dict[str, Any]:
+    """What is not as usual in it."""
     usual = asdict(Scenario(scenario.name))
-    given = {name: value for name, value in asdict(scenario).items() if name == "name" or value != usual[name]}
-    return run_literal({"scenario": given}, deviations)
+    return {name: value for name, value in asdict(scenario).items() if name == "name" or value != usual[name]}
 
 
 def scenario_of(literal_scenario: dict[str, Any]) -> Scenario:

@@ -15,6 +15,8 @@ from eventlog.values import FAULTS, chance
 ANYBODY: Final = ""
 """A deviation's target that the replay fills in: whomever the fault would strike there."""
 
+IN_TURN: Final = ("election", "error_after_append", "isr_shrink", "log_start_moved")
+"""Faults that luck may aim at several at one event, one after the other; for a split it is a coin for each."""
 MOST_TARGETS: Final = 4
 """So many of those that a fault could strike at one event are told apart."""
 
@@ -110,6 +112,19 @@ class Replay:
         return ("Replay", self.deviations, tuple(self._used))
 
 
+def _targets(fault: str, event: str, occurrence: int, options: Options) -> dict[str, None]:
+    """Whom `fault` could strike here, `MOST_TARGETS` at most."""
+    found: dict[str, None] = {}
+    for luck in range(MOST_TARGETS):
+        target = options.find_target(fault, event, occurrence, luck)
+        if target is None or (target in found and fault != "split"):
+            break
+        found[target] = None
+        if fault not in IN_TURN and fault != "split":
+            break
+    return found
+
+
 class Watching:
     """Answers as `inner` does, and lists what else could have happened since its last deviation: `offers`, each of the
     `faults` that fits, on everybody it could strike, for as long as it usually lasts. `offered` counts all of the run."""
@@ -129,12 +144,9 @@ class Watching:
             return chosen
         for fault in self.faults:
             if fault in faults:
-                targets = [options.find_target(fault, event, occurrence, luck) for luck in range(MOST_TARGETS)]
-                duration_ms = FAULTS[fault].default_duration_ms
-                for target in dict.fromkeys(targets):
-                    if target is not None:
-                        self.offered += 1
-                        self.offers.append(Deviation(event, occurrence, fault, target, duration_ms))
+                for target in _targets(fault, event, occurrence, options):
+                    self.offered += 1
+                    self.offers.append(Deviation(event, occurrence, fault, target, FAULTS[fault].default_duration_ms))
         return None
 
     def freeze(self) -> Frozen:

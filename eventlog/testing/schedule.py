@@ -1,6 +1,6 @@
 """Which runs of a test come in which order: most by the number of faults in them, some by luck.
 
-A user's code can't be frozen, so it is run again from the start (`hunting.by_deviations`). Crash points are asked for like
+A user's code can't be frozen, so it is run again from the start (`sim.ordering`). Crash points are asked for like
 every other event; no world knows of them, so they are watched, and drawn, here.
 """
 
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
-from eventlog.hunting import PORTFOLIO, by_deviations
+from eventlog.hunting import PORTFOLIO
 from eventlog.messages import Frozen
 from eventlog.sim.choices import Answerer, Options, Replay, Seeded, Watching
 from eventlog.sim.faults import Deviation, FaultPlan, FaultRate
+from eventlog.sim.ordering import by_deviations
 from eventlog.sim.swarm import Profile, swarm_profile, uniform_profile
 from eventlog.testing.chaos_run import CRASH_POINT, PROCESS, Ran
 from eventlog.testing.fault_groups import CLIENT_CRASH

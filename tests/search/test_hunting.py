@@ -8,11 +8,12 @@ import pytest
 
 from eventlog.errors import RequestError
 from eventlog.exploring import explore
-from eventlog.hunting import PORTFOLIO, Progress, by_deviations, hunt, scattered
+from eventlog.hunting import PORTFOLIO, Progress, hunt
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import find_scenario, play
 from eventlog.sim.choices import Seeded
 from eventlog.sim.faults import Deviation
+from eventlog.sim.ordering import by_deviations, scattered
 from eventlog.sim.swarm import swarm_profile, uniform_profile
 
 BUDGETS = {"reply_lost": 1, "request_lost": 1, "crash": 1, "election": 2, "isr_shrink": 1}

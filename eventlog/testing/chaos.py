@@ -88,6 +88,7 @@ class ChaosTest:
     """A decorated test: what it takes, and how it is run."""
 
     names: tuple[str, ...] = CLUSTER_NAMES
+    decorator = "chaos_test"
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class ChaosTest:
         directory = kwargs.pop("tmp_path", None)
         if self.wants_directory and directory is None:
             raise RequestError(f"{self.name} takes tmp_path: when you call it yourself, give tmp_path=...")
-        options = Options(request)
+        options = Options(request, self.decorator)
         campaign = self.campaign(args, kwargs, directory, self.seed if options.seed is None else options.seed)
         campaign.command = options.command
         if options.replay:
@@ -188,7 +189,7 @@ class ChaosTest:
 class Options:
     """What was said on pytest's command line."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, decorator: str) -> None:
         __tracebackhide__ = True
         self.runs: int | None = None
         self.seed: int | None = None
@@ -201,7 +202,7 @@ class Options:
             self.replay = option("eventlog_replay", default=None) or ""
             self.command = f"pytest {quote(request.node.nodeid)}"
             if any(mark.name in ("eventlog", "eventlog_kafka") for mark in request.node.own_markers):
-                raise RequestError("a chaos test makes its own clusters: give to its decorator what the mark says")
+                raise RequestError(f"a chaos test makes its own clusters: give to {decorator}(...) what the mark says")
 
 
 class Campaign:

@@ -83,6 +83,7 @@ class KafkaChaosTest(ChaosTest):
     """A decorated test of real clients."""
 
     names = NAMES
+    decorator = TEST
     strict = True
 
     def check_test(self) -> None:

@@ -343,7 +343,7 @@ def test_marked(kafka):
 """
     code, told = run_pytest(pytester, source)
     assert code == 1
-    assert "give to its decorator what the mark says" in told
+    assert "give to kafka_chaos_test(...) what the mark says" in told
 
 
 def test_a_test_whose_clients_are_elsewhere_is_an_error() -> None:

@@ -367,7 +367,11 @@ class Judging:
                 twins.update(dict.fromkeys(sends))
         known = [send for send in self.recorded if send.content is not None and send not in twins]
         known += [send for send in dict.fromkeys(self.at_the_door.values()) if send is not None]
-        known = [send for send in known if send.topic not in self.left_out]
+        gone = dict.fromkeys([send.topic for send in known if send.topic in self.left_out])
+        self.unchecked += [
+            f"what was sent to {topic!r}, for there was a topic of that name that is gone" for topic in gone
+        ]
+        known = [send for send in known if send.topic not in gone]
         self.sends = sorted(known, key=lambda send: (send.position, send.order))
         for number, send in enumerate(self.sends):
             send.number = number

@@ -212,6 +212,14 @@ def test_equal_records_at_the_door_are_told_apart_by_their_sequences_and_no_furt
     assert "equal records of one moment came to 'orders' (b'ping')" in verdict.unchecked[0]
 
 
+def test_what_was_sent_to_a_topic_that_is_gone_is_not_judged_and_that_is_said(eventlog_kafka: EventlogKafka) -> None:
+    published(eventlog_kafka)
+    eventlog_kafka.cluster.delete_topic("orders")
+    verdict = eventlog_kafka.judge()
+    assert verdict.held, verdict
+    assert verdict.unchecked == ("what was sent to 'orders', for there was a topic of that name that is gone",)
+
+
 def test_producers_with_other_settings_are_judged_apart(eventlog_kafka: EventlogKafka) -> None:
     plain, idempotent = (
         confluent(eventlog_kafka, "plain", enable_idempotence=False),

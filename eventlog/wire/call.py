@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from eventlog.messages import broker_name
 from eventlog.values import TopicPartition
-from eventlog.wire.primitives import MalformedError, Reader, Writer
+from eventlog.wire.primitives import Reader, Writer
 from eventlog.wire.versions import API_VERSIONS, APIS, Api
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ class UnservedError(Exception):
 
 class Call:
     """One request. `asked` is what it says, decoded; `way` is the connection in the world that it travels on.
+
+    What follows it in its frame is passed over, as by Kafka: librdkafka writes no list of topics as four bytes where one
+    is due.
 
     `said`: its answer, and that in bytes with their length, where it is worth remembering.
     """
@@ -112,11 +115,6 @@ class Call:
         """What the world answers: this call's broker, or another `server`. Raises ConnectionError when the connection
         breaks there."""
         return await self.door.ask(self.way if not server else self.way._replace(server=server), message)
-
-    def check_end(self) -> None:
-        """Raises MalformedError when the request goes on behind its end."""
-        if self._body.left_bytes:
-            raise MalformedError(f"{self._body.left_bytes} bytes follow a request of {self.api.name}")
 
 
 class Handler(Protocol):

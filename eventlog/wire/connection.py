@@ -129,7 +129,6 @@ class ClientConnection(asyncio.BufferedProtocol):
                 return again
         call = Call(self.door, self.broker_id, self.way, frame)
         call.asked = handler_of(call.api).read(call)
-        call.check_end()
         self._last = (frame, call) if len(frame) <= REMEMBERED_BYTES else None
         return call
 

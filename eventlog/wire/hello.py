@@ -18,8 +18,6 @@ class ApiVersions:
     def read(self, call: Call) -> tuple[str, str]:
         """(name, version) of the client's software."""
         body = call.body
-        if call.version > call.api.highest:
-            body.take(body.left_bytes)
         if not 3 <= call.version <= call.api.highest:
             return ("", "")
         software = (body.string(), body.string())

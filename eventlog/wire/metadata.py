@@ -58,9 +58,6 @@ class Metadata:
         if version >= 8 and body.boolean():
             topic_operations = ALL_TOPIC_OPERATIONS
         body.skip_tags()
-        if topics is None:
-            # librdkafka (2.16 too) writes no list as four bytes where one was due. Kafka passes over what is left of it.
-            body.take(body.left_bytes)
         return Asked(None if topics is None else tuple(topics), may_create, cluster_operations, topic_operations)
 
     async def answer(self, call: Call) -> Answer:

@@ -124,7 +124,8 @@ def test_every_recorded_request_says_the_same_to_our_reader(name: str) -> None:
         wanted = expected(entity, key, version, image)
         call = opened(frame, image)
         call.asked = handler_of(call.api).read(call)
-        call.check_end()
+        left_by_librdkafka = 3 if key == METADATA and call.asked.topics is None and version >= 9 else 0
+        assert call.body.left_bytes in (0, left_by_librdkafka)
         assert fields_of(call.asked, key) == wanted, each["n"]
 
 

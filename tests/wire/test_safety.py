@@ -12,6 +12,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+import crc32c
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from wire_stage import (
     frames,
     produced,
     request,
+    response,
 )
 
 from eventlog import Cluster
@@ -87,6 +89,25 @@ def test_garbage_ends_the_connection_that_it_came_on(door: Door, bystander: RawC
         assert client.is_ended()
 
 
+def test_what_follows_a_request_is_passed_over_as_by_kafka(door: Door) -> None:
+    with RawClient(door.bootstrap) as client:
+        for key, version, fields in ((METADATA, 12, {"topics": None}), (FETCH, 12, fetched("orders", 0))):
+            client.send(request(key, version, 5, **fields) + b"\0\0\xff")
+            assert response(key, version, client.receive())[0] == 5
+
+
+def test_every_request_cut_off_anywhere_ends_its_connection(door: Door, bystander: RawClient) -> None:
+    shortest: dict[bytes, bytes] = {}
+    for frame in sorted(CAPTURED, key=len, reverse=True):
+        shortest[frame[:2]] = frame
+    for frame in shortest.values():
+        for size in range(1, len(frame)):
+            with RawClient(door.bootstrap) as client:
+                client.send(frame[:size])
+                assert client.is_ended()
+    assert door.failure is None
+
+
 def test_a_frame_above_the_limit_is_refused_before_it_is_read() -> None:
     with Cluster(brokers=1) as cluster, listen(cluster, max_frame_bytes=1000) as door:
         with RawClient(door.bootstrap) as client:
@@ -128,9 +149,22 @@ def test_a_client_that_dies_while_it_waits_is_forgotten(door: Door, bystander: R
     assert not door.visitors.answers
 
 
+def counted(count: int, last_offset_delta: int) -> bytes:
+    """The batch, with other numbers of records and a right checksum."""
+    data = bytearray(BATCH)
+    data[23:27], data[57:61] = length(last_offset_delta), length(count)
+    data[17:21] = crc32c.crc32c(bytes(data[21:])).to_bytes(4, "big")
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
+        (counted(2, 1), 87),
+        (counted(2, 0), 87),
+        (counted(1, 7), 87),
+        (counted(-1, 0), 87),
+        (counted(2**31 - 1, 2**31 - 2), 87),
         (BATCH[:-1] + b"!", 2),
         (BATCH[:16] + b"\x01" + BATCH[17:], 87),
         (BATCH[:16] + b"\x00" + BATCH[17:], 87),
@@ -140,7 +174,21 @@ def test_a_client_that_dies_while_it_waits_is_forgotten(door: Door, bystander: R
         (b"", 87),
         (encode_batch(record_batch((Record(None, bytes(1_100_000), NOW_MS),))), 10),
     ],
-    ids=["checksum", "magic 1", "magic 0", "magic 9", "two", "torn", "empty", "too large"],
+    ids=[
+        "counts 2",
+        "counts 2 of 1",
+        "ends at 7",
+        "counts -1",
+        "counts 2^31",
+        "checksum",
+        "magic 1",
+        "magic 0",
+        "magic 9",
+        "two",
+        "torn",
+        "empty",
+        "too large",
+    ],
 )
 def test_a_batch_that_is_none_is_refused_as_kafka_does(bystander: RawClient, data: bytes, error: int) -> None:
     answer = bystander.ask(PRODUCE, 9, **produced("orders", data))

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from copy import copy
 
-from eventlog.check import Verdict
 from eventlog.client import ProducerEngine
 from eventlog.clients import Producer
-from eventlog.errors import InvariantViolation
-from eventlog.scenarios import HORIZON_MS, MOST_EVENTS, WRITER, Played, Scenario, Stage, literal_of, stage
-from eventlog.sim.choices import Answerer, Replay
+from eventlog.scenarios import MOST_EVENTS, WRITER, Played, Scenario, Stage, play_on, stage
+from eventlog.sim.choices import Answerer
 from eventlog.sim.faults import Deviation
 from eventlog.sim.invariants import Invariants
 from eventlog.sim.recorder import Recorder
@@ -75,23 +73,4 @@ class Rehearsal:
     def play(self, choices: Answerer | tuple[Deviation, ...] = ()) -> Played:
         """As `scenarios.play`."""
         self.runs += 1
-        answerer = Replay(choices) if isinstance(choices, tuple) else choices
-        built = self.stage()
-        world = built.cluster._world
-        world.answerer = answerer
-        until_ms = world.now_ms + HORIZON_MS
-        most_events = world.event_number + self.most_events
-        verdict: Verdict | None = None
-        promise, message = "", ""
-        try:
-            while (world.is_anything_under_way or built.producer.in_flight) and world.step(until_ms):
-                if world.event_number > most_events:
-                    raise world.violation("H13", f"no rest after {self.most_events} events")
-            verdict = built.cluster.check(literal=literal_of(self.scenario, world.deviations))
-        except InvariantViolation as violation:
-            promise, message = violation.promise, str(violation)
-        if verdict is not None and not verdict.held:
-            broken = [result for result in verdict.promises if result.status == "broken"]
-            promise, message = broken[0].promise, verdict.report()
-        unused = answerer.unused if isinstance(answerer, Replay) else ()
-        return Played(built, promise, message, verdict, unused)
+        return play_on(self.stage(), choices, self.most_events)

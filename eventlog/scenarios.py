@@ -215,19 +215,23 @@ def stage(scenario: Scenario, checks: str = "full", record: bool = True) -> Stag
 def play(scenario: Scenario, choices: Answerer | tuple[Deviation, ...] = (), checks: str = "full") -> Played:
     """One run of `scenario` under `choices`, an answerer or deviations to repeat; then everything heals, and it is
     judged. `unused`: deviations that did not apply."""
+    return play_on(stage(scenario, checks), choices)
+
+
+def play_on(built: Stage, choices: Answerer | tuple[Deviation, ...] = (), most_events: int = MOST_EVENTS) -> Played:
+    """`play`, from a stage that stands at its beginning."""
     answerer = Replay(choices) if isinstance(choices, tuple) else choices
-    built = stage(scenario, checks)
     world = built.cluster._world
     world.answerer = answerer
     until_ms = world.now_ms + HORIZON_MS
-    most_events = world.event_number + MOST_EVENTS
+    until_event = world.event_number + most_events
     verdict: Verdict | None = None
     promise, message = "", ""
     try:
         while (world.is_anything_under_way or built.producer.in_flight) and world.step(until_ms):
-            if world.event_number > most_events:
-                raise world.violation("H13", f"no rest after {MOST_EVENTS} events")
-        verdict = built.cluster.check(literal=literal_of(scenario, world.deviations))
+            if world.event_number > until_event:
+                raise world.violation("H13", f"no rest after {most_events} events")
+        verdict = built.cluster.check(literal=literal_of(built.scenario, world.deviations))
     except InvariantViolation as violation:
         promise, message = violation.promise, str(violation)
     if verdict is not None and not verdict.held:

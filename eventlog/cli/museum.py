@@ -26,6 +26,9 @@ def add_museum(commands: Any) -> None:
     museum.add_argument(
         "--package", metavar="NAME", default="", help="exhibits of your own: a package with a module for each"
     )
+    museum.add_argument(
+        "--html", metavar="FILE", default="", help="write that exhibit's two runs as a page with a slider"
+    )
     museum.set_defaults(command=_museum)
 
 
@@ -38,7 +41,13 @@ def _museum(arguments: argparse.Namespace) -> int:
     heard = _heard if sys.stderr.isatty() else None
     try:
         text = museum_text(
-            arguments.exhibit, arguments.hunt, arguments.seeds, arguments.examples, arguments.package or HOME, heard
+            arguments.exhibit,
+            arguments.hunt,
+            arguments.seeds,
+            arguments.examples,
+            arguments.package or HOME,
+            heard,
+            arguments.html,
         )
     finally:
         if heard is not None:

@@ -22,7 +22,7 @@ from eventlog.sim.faults import Deviation
 EXHIBIT = Exhibit(
     number=3,
     mistake="where logs part may be said by whoever was asked, in whichever epoch",
-    breaks="H7",
+    breaks="H12",
     reference="KIP-279, KIP-320, KAFKA-6880",
     scenario=find_scenario("P3"),
     shortest=(

@@ -20,7 +20,7 @@ from eventlog.sim.faults import Deviation
 EXHIBIT = Exhibit(
     number=9,
     mistake="the first living replica leads, in sync or not",
-    breaks="H12",
+    breaks="H7",
     reference="Kafka's unclean.leader.election.enable",
     scenario=find_scenario("P3", budgets=(("crash", 2), ("election", 1))),
     shortest=(

@@ -1,8 +1,9 @@
-"""Requests and answers of the rarer APIs, by kio: its classes, one for each version, read from and written to bytes.
+"""Requests and answers of the rarer APIs by kio's classes, one for each version.
 
 Loaded when the first of these APIs is asked for, class by class: a client that only produces and consumes never waits for
-it. kio refuses a tagged field that it doesn't know; a broker has to skip it, so such a request is read a second time by the
-description that its class carries.
+it. Answers are written by kio. Requests are read here, by the description that each class carries: kio takes an array's
+length on trust, makes room for four billion items and ends the process; it refuses a tagged field that it doesn't know,
+which a broker has to skip; and it takes null where there must be an array.
 
 `build` makes an answer of plain values: what a version doesn't have is left out, what isn't given has its default.
 """
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from kio.static import _phantom
 
-from eventlog.wire.primitives import NO_UUID, MalformedError, Reader
+from eventlog.wire.primitives import MALFORMED, NO_UUID, MalformedError, Reader
 
 # Where Hypothesis is installed, kio's types register strategies. That counts all of Unicode, for seconds, in the loop that
 # serves everybody, and leaves a folder `.hypothesis` wherever the process happens to be.
@@ -28,8 +29,7 @@ _phantom.hypothesis = None
 
 from kio.index import load_request_schema, load_response_schema  # noqa: E402
 from kio.schema.errors import ErrorCode as KioErrorCode  # noqa: E402
-from kio.serial import entity_reader, entity_writer  # noqa: E402
-from kio.serial.errors import SerialError  # noqa: E402
+from kio.serial import entity_writer  # noqa: E402
 from kio.static.primitive import i32Timedelta, i64Timedelta  # noqa: E402
 
 _MS: Final = datetime.timedelta(milliseconds=1)
@@ -38,28 +38,10 @@ _MS: Final = datetime.timedelta(milliseconds=1)
 def read_request(key: int, version: int, body: Reader) -> Any:
     """The request that `body` holds. Raises MalformedError."""
     kind = load_request_schema(key, version)
-    data = bytes(body.rest)
     try:
-        entity, size_bytes = entity_reader(kind)(data, 0)
-        body.take(size_bytes)
-    except KeyError:
-        entity = _read_lenient(kind, body)
-    except (SerialError, ValueError, OverflowError) as why:
+        return _read(kind, body)
+    except (*MALFORMED, ValueError, OverflowError) as why:
         raise MalformedError(f"{kind.__name__} {version}: {why}") from why
-    _check_nulls(entity)
-    return entity
-
-
-def _check_nulls(entity: Any) -> None:
-    """kio takes a null array for any array. Raises MalformedError where none may be."""
-    hints = _hints(type(entity))
-    for field in fields(entity):
-        value = getattr(entity, field.name)
-        if value is None and not _plain_type(hints[field.name])[1]:
-            raise MalformedError(f"{type(entity).__name__}: {field.name} is null")
-        for each in value if isinstance(value, tuple) else (value,):
-            if is_dataclass(each):
-                _check_nulls(each)
 
 
 def write_answer(key: int, version: int, values: Mapping[str, Any]) -> bytes:
@@ -141,10 +123,10 @@ def _nothing(field: Field[Any], hint: Any) -> Any:
     return _converted_one(field, kind, empty.get(kafka_type, 0))
 
 
-# --- reading what kio refuses ---------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read_lenient(kind: type[Any], body: Reader) -> Any:
+def _read(kind: type[Any], body: Reader) -> Any:
     tagged = {field.metadata["tag"]: field for field in fields(kind) if "tag" in field.metadata}
     hints = _hints(kind)
     read = {
@@ -161,17 +143,23 @@ def _read_lenient(kind: type[Any], body: Reader) -> Any:
 
 
 def _read_field(field: Field[Any], hint: Any, body: Reader) -> Any:
-    kind, _ = _plain_type(hint)
+    kind, may_be_none = _plain_type(hint)
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         values = body.nullable_array(lambda: _read_one(field, inner, body))
-        return None if values is None else tuple(values)
-    return _read_one(field, kind, body)
+        value = None if values is None else tuple(values)
+    elif is_dataclass(kind) and may_be_none:
+        value = None if body.int8() < 0 else _read_one(field, kind, body)
+    else:
+        value = _read_one(field, kind, body)
+    if value is None and not may_be_none:
+        raise MalformedError(f"{field.name} is null")
+    return value
 
 
 def _read_one(field: Field[Any], kind: Any, body: Reader) -> Any:
     if is_dataclass(kind):
-        return _read_lenient(typing.cast(type[Any], kind), body)
+        return _read(typing.cast(type[Any], kind), body)
     kafka_type = field.metadata["kafka_type"]
     if kafka_type in ("bytes", "records"):
         data = body.nullable_bytes()

@@ -77,10 +77,13 @@ def length(number: int) -> bytes:
         length(14) + bytes.fromhex("0003 000c 00000001 0003 ff ff ff 00"),
         length(18) + bytes.fromhex("0003 000c 00000001 ffff 00 ff ff ff ff 0f 00 00 00"),
         length(60) + bytes.fromhex("0000 0009 00000001 ffff 00") + b"\x7f" * 49,
+        length(21) + bytes.fromhex("0013 0007 00000001 ffff 00 ff ff ff ff 0f 00 00 00 00 00"),
+        length(19) + bytes.fromhex("0013 0004 00000001 ffff 7f ff ff ff 00 00 00 00 00"),
     ],
     ids=[
         *("length -1", "length 0", "length 2 GB", "length above 100 MB", "header cut off", "empty header", "noise"),
         *("HTTP", "TLS", "lengths that overflow", "array of a billion", "produce of sevens"),
+        *("four billion topics", "two billion topics"),
     ],
 )
 def test_garbage_ends_the_connection_that_it_came_on(door: Door, bystander: RawClient, garbage: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,7 @@ from eventlog.views.sheet import Sheet
 from eventlog.views.svg import svg_side_by_side
 from eventlog.views.text import text_ladder
 
+SEQUENCES: Final = re.compile(r" · seq [\d–]+(, epoch \d+)?")
 DISPLAYS: Final = ("all", "svg", "text")
 
 
@@ -145,7 +147,8 @@ def diff(
     display: str = "all",
     **options: Any,
 ) -> Ladder:
-    """Two runs side by side: where they part is lit, and a sentence says what their logs have in the end."""
+    """Two runs side by side: where they part is lit, and a sentence says what their logs have in the end. That one writer
+    numbers its batches and the other doesn't is no parting."""
     ladders = [shown if isinstance(shown, Ladder) else ladder(shown, **options) for shown in (one, other)]
     for shown in ladders:
         if len(shown.sheets) != 1:
@@ -158,7 +161,7 @@ def diff(
     ]
     rows = [sheet.rows for sheet in sheets]
     same = 0
-    while same < min(map(len, rows)) and str(rows[0][same]) == str(rows[1][same]):
+    while same < min(map(len, rows)) and _is_same(str(rows[0][same]), str(rows[1][same])):
         same += 1
     lit = tuple([same if same < len(known) else None for known in rows])
     if lit == (None, None):
@@ -168,6 +171,11 @@ def diff(
     else:
         note = f"They are the same up to step {same} and part at step {same + 1}."
     return Ladder(sheets, sources, display, f"{note} {_logs_compared(sheets)}".rstrip(), lit)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Do two steps say the same? A plain writer's does, though it says nothing of sequences."""
+    return one == other or one == SEQUENCES.sub("", other) or SEQUENCES.sub("", one) == other
 
 
 def _logs_compared(sheets: list[Sheet]) -> str:

@@ -520,6 +520,11 @@ def test_a_diff_says_where_two_runs_part_and_what_is_in_their_logs() -> None:
     assert shown.highlights == (9, 9)
     assert shown.note.split(" and ")[0] in re.sub(r"<[^>]+>", "", shown.svg)
     assert diff(scene(1), scene(1)).note.startswith("Both runs take the same 5 steps.")
+    plain, idempotent = scene("mirror").sheets
+    assert diff(Ladder([plain]), Ladder([idempotent])).note.startswith("They are the same up to step 4 and part at step 5.")
+    (told,) = scene(1).sheets
+    renumbered = told._replace(rows=(told.rows[0]._replace(label="m1 · seq 2"), *told.rows[1:]))
+    assert diff(Ladder([told]), Ladder([renumbered])).highlights == (0, 0)
     with pytest.raises(RequestError, match="a diff is of two runs; this ladder shows 2 already"):
         diff(scene("mirror"), scene(1))
 

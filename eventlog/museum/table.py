@@ -33,13 +33,14 @@ NEVER: Final = -1.0
 @dataclass(frozen=True, slots=True)
 class Row:
     """What came of one exhibit. `deviations` -1 and seconds -1.0: it was not found. `walks`: the seconds of each seed that
-    found it, `shrunk`: the deviations left; `optimum`: the fewest known."""
+    found it, `runs` how many runs each took, `shrunk`: the deviations left; `optimum`: the fewest known."""
 
     exhibit: Exhibit
     deviations: int
     states: int
     explorer_s: float
     walks: tuple[float, ...]
+    runs: tuple[int, ...]
     shrunk: tuple[int, ...]
     shrinking: tuple[float, ...]
     seeds: int
@@ -67,6 +68,7 @@ class Row:
             f"{self.states:,}",
             f"{self.explorer_s:.2f}",
             f"{len(self.walks)}/{self.seeds}",
+            f"{median(self.runs):.0f}" if self.runs else "",
             f"{median(self.walks):.2f}" if self.walks else "",
             f"{p90(self.walks):.2f}" if self.walks else "",
             "" if self.hypothesis_s < 0 else f"{self.hypothesis_s:.2f}",
@@ -75,7 +77,20 @@ class Row:
         ]
 
 
-HEAD: Final = ("", "exhibit", "k", "states", "s", "walks", "median s", "p90 s", "Hypothesis s", "shrunk", "optimum")
+HEAD: Final = (
+    "",
+    "exhibit",
+    "k",
+    "states",
+    "s",
+    "walks",
+    "runs",
+    "median s",
+    "p90 s",
+    "Hypothesis s",
+    "shrunk",
+    "optimum",
+)
 
 
 def p90(values: Sequence[float]) -> float:
@@ -88,12 +103,13 @@ def hunt_exhibit(exhibit: Exhibit, seeds: int = SEEDS, examples: int = EXAMPLES)
     if seeds < 1:
         raise RequestError(f"the museum is hunted with 1 seed or more, not {seeds}")
     deviations, states, explorer_s = explore_exhibit(exhibit)
-    walks, shrunk, shrinking = [], [], []
+    walks, runs, shrunk, shrinking = [], [], [], []
     for seed in range(seeds):
         with exhibit.planted():
             hunted = hunt(exhibit.scenario, runs=RUNS, seed=seed, excused=exhibit.is_excused)
         if hunted.failure:
             walks.append(hunted.seconds)
+            runs.append(hunted.runs)
             shrinking.append(hunted.shrinking_seconds)
             shrunk.append(len(hunted.told.deviations) if hunted.told is not None else 0)
     return Row(
@@ -102,6 +118,7 @@ def hunt_exhibit(exhibit: Exhibit, seeds: int = SEEDS, examples: int = EXAMPLES)
         states,
         explorer_s,
         tuple(walks),
+        tuple(runs),
         tuple(shrunk),
         tuple(shrinking),
         seeds,

@@ -11,7 +11,9 @@ it is repeated in an ordinary world and judged by the checker before anybody is 
 it (Kafka's own holes, see the README) it says so.
 
 P1. What is found without being repeated by the world is a bug of the search, and raised as one.
-P2. The same scenario and bounds give the same states and the same counterexample, in every process.
+P2. The same scenario and bounds give the same states and the same counterexample, in every process, from any number.
+P3. A run that goes on for ever although nothing goes wrong any more is a counterexample, too (H13), where nothing else
+    is broken within the bounds.
 
 Not here: consumers, transactions; runs longer than the bound.
 """
@@ -24,7 +26,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -37,19 +39,22 @@ from eventlog.sim.explore import WorldSpace
 from eventlog.sim.explored_world import AtQuestions
 from eventlog.sim.faults import Deviation
 from eventlog.sim.literal import read_literal
-from eventlog.sim.search import BROKEN, INTERRUPTED, Part, Progress, Searched, search
-from eventlog.sim.slices import Ledger, SliceSeen, Together, put_together
+from eventlog.sim.search import INTERRUPTED, Progress, Searched, search
+from eventlog.sim.slices import Left, SliceSeen, Together, put_together, shares_of, strata_of
 
 MOST_DEVIATIONS: Final = 64
 MOST_JOBS: Final = 1_024
-SLICES: Final = 8
-"""So many, whoever does them: what is found doesn't depend on how many there were to help."""
-LEVELS_OF_SLICES: Final = 2
-"""A slice has so many levels of its own. What lies before them takes little time, and every slice goes through it."""
+SLICES_A_JOB: Final = 3
+"""So many for each process, so that none has much left to do when the others are done."""
+SLICES: Final = 16
+"""So many when somebody else's executor does them."""
+MOST_BENIGN_STEPS: Final = 2_000
+"""A run in which nothing goes wrong for so many steps is taken to have no end."""
 ENOUGH_STATES: Final = 10_000
 """With fewer, what the process has anyway would be counted as theirs."""
 UNSEARCHED: Final = ("snapshot_lost", "snapshot_old", "snapshot_corrupt", "append_fails")
 """Faults that strike inside a disk: walks take them (`hunting`), a search doesn't."""
+WITHOUT_END: Final = "H13: the run has no end, though nothing goes wrong any more"
 MARKS: Final = ("duplicate recognised", "truncation", "broker fenced", "restart")
 """What a proof says of itself even where it never happened."""
 
@@ -57,7 +62,7 @@ MARKS: Final = ("duplicate recognised", "truncation", "broker fenced", "restart"
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Nothing is broken within the bounds. `complete`: up to so many deviations everything was seen, -1 for nothing;
-    `marks`: (what happened, in how many states' steps); `missing`: what had to happen sometimes and never did."""
+    `marks`: (what happened, in how many steps); `missing`: what had to happen sometimes and never did."""
 
     scenario: Scenario
     max_deviations: int
@@ -74,8 +79,8 @@ class Proof:
 
     @property
     def held(self) -> bool:
-        """All that was asked for was seen, every benign run rests, and nothing that had to happen is missing."""
-        return self.complete == self.max_deviations and not self.searched.cycles and not self.missing
+        """All that was asked for was seen, and nothing that had to happen is missing."""
+        return self.complete == self.max_deviations and not self.missing
 
     def report(self) -> str:
         """What was proven, for people."""
@@ -173,8 +178,8 @@ def explore(
     must have been seen, else the proof doesn't hold. `plants`: rules replaced while it searches, by name
     ("package.module:function", which gives a context manager).
 
-    With `jobs` above 1, or with an `executor`, what lies beyond the first levels goes out in slices: by name and literal,
-    so that a worker may be a fresh process anywhere. The bounds on states, time and memory are then each slice's own.
+    With `jobs` above 1, or with an `executor`, it goes out in slices (see `sim.slices`): by name and literal, so that a
+    worker may be a fresh process anywhere. The bounds on states, time and memory are then each slice's own.
 
     An interrupt or a bound reached (`max_states`, `time_limit_s`, `max_memory_bytes` of this process) gives what is proven
     until then. Raises RequestError for what can't be.
@@ -194,23 +199,26 @@ def explore(
     names = tuple(plants)
     rules = [find_named(name) for name in names]
     start_s = perf_counter()
-    is_sliced = (jobs > 1 or executor is not None) and max_deviations >= LEVELS_OF_SLICES
     with ExitStack() as stack:
         for rule in rules:
             stack.enter_context(rule())
-        here = max_deviations - LEVELS_OF_SLICES if is_sliced else max_deviations
-        before_bytes = resident_bytes()
-        seen = _search(found, here, bounds, progress)
-        per_state = (resident_bytes() - before_bytes) // max(seen.searched.states, 1)
-        if is_sliced and not seen.searched.stopped_by:
-            seen, per_state = _in_slices(found, max_deviations, bounds, names, jobs, executor, progress, seen)
+        if jobs > 1 or executor is not None:
+            seen, grown_bytes = _in_slices(found, max_deviations, bounds, names, jobs, executor, progress)
+        else:
+            whole, grown_bytes = _search(space_of(found), max_deviations, bounds, progress)
+            seen = put_together([whole], _budgets_of(found), max_deviations)
         searched = seen.searched
-        if searched.stopped_by == BROKEN:
+        if searched.found or searched.cycle is not None:
             return _counterexample(found, seen, perf_counter() - start_s)
     seconds = perf_counter() - start_s
     marks = tuple({**dict.fromkeys(MARKS, 0), **seen.marks}.items())
     missing = tuple([mark for mark in sometimes if not seen.marks.get(mark)])
-    return Proof(found, max_deviations, searched, seen.events, seconds, per_state, marks, missing)
+    bytes_a_state = grown_bytes // max(searched.states, 1)
+    return Proof(found, max_deviations, searched, seen.events, seconds, bytes_a_state, marks, missing)
+
+
+def _budgets_of(scenario: Scenario) -> Left:
+    return tuple([budget for _, budget in scenario.all_budgets])
 
 
 class Bounds(NamedTuple):
@@ -222,11 +230,17 @@ class Bounds(NamedTuple):
 
 
 def _search(
-    scenario: Scenario, max_deviations: int, bounds: Bounds, progress: Callable[[Progress], None] | None
-) -> Together:
-    ledger = Ledger(space_of(scenario), is_digested=False)
+    space: WorldSpace,
+    max_deviations: int,
+    bounds: Bounds,
+    progress: Callable[[Progress], None] | None = None,
+    last: Sequence[Left] | None = None,
+) -> tuple[SliceSeen, int]:
+    """(what was seen, how many bytes that took). `last`: the strata of the last level that are wanted, else all."""
+    space.narrow(strata_of(space.budgets, max_deviations) if last is None else last)
+    before_bytes = resident_bytes()
     searched = search(
-        ledger,
+        space,
         max_deviations,
         bounds.max_states,
         bounds.time_limit_s,
@@ -234,8 +248,9 @@ def _search(
         progress,
         max_memory_bytes=bounds.max_memory_bytes,
         memory=resident_bytes,
+        most_benign_steps=MOST_BENIGN_STEPS,
     )
-    return Together(searched, sum(ledger.events), ledger.counts())
+    return SliceSeen(searched, dict(space.tallies), space.last), resident_bytes() - before_bytes
 
 
 def _counterexample(scenario: Scenario, seen: Together, seconds: float) -> Counterexample:
@@ -248,17 +263,18 @@ def _counterexample(scenario: Scenario, seen: Together, seconds: float) -> Count
         played = play(scenario, (), checks="off")._replace(promise=promise, message=message)
         return Counterexample(scenario, promise, message, (), played, searched, seen.events, seconds)
     space = space_of(scenario)
-    deviations = deviations_of(scenario, space, searched.path)
+    found = searched.cycle or next(iter(searched.found.values()))
+    deviations = deviations_of(scenario, space, found.path)
     played = play(scenario, deviations)
-    sentence = next(iter(space.sentences.values()))
+    sentence = next(iter(space.sentences.values()), WITHOUT_END)
     is_known = played.verdict is not None and any(result.excused for result in played.verdict.promises)
     if not played.promise and not is_known:
         raise InvariantViolation(
             f"the search found {sentence}, and the world did not repeat it: this is a bug of the search. {played.literal}",
-            searched.broken,
+            sentence.partition(":")[0],
         )
-    message = sentence.partition(": ")[2]
-    return Counterexample(scenario, searched.broken, message, deviations, played, searched, seen.events, seconds)
+    promise, _, message = sentence.partition(": ")
+    return Counterexample(scenario, promise, message, deviations, played, searched, seen.events, seconds)
 
 
 # --- in slices --------------------------------------------------------------------------------------------------------
@@ -269,7 +285,7 @@ class ExploredSlice(NamedTuple):
 
     literal: str
     max_deviations: int
-    part: tuple[int, int, int]
+    last: tuple[Left, ...]
     bounds: Bounds
     plants: tuple[str, ...]
 
@@ -288,43 +304,34 @@ def _in_slices(
     jobs: int,
     executor: Executor | None,
     progress: Callable[[Progress], None] | None,
-    before: Together,
 ) -> tuple[Together, int]:
-    """All slices put together, and bytes a state. `before`: what was seen of the levels that all slices share."""
-    level = max_deviations - LEVELS_OF_SLICES + 1
-    literal = literal_of(scenario, ())
-    works = [
-        ExploredSlice(literal, max_deviations, (level, number, SLICES), bounds, plants) for number in range(SLICES)
-    ]
+    """(all slices put together, how many bytes that took)."""
+    literal, budgets = literal_of(scenario, ()), _budgets_of(scenario)
+    shares = shares_of(strata_of(budgets, max_deviations), SLICES if executor is not None else SLICES_A_JOB * jobs)
+    works = [ExploredSlice(literal, max_deviations, share, bounds, plants) for share in shares]
 
     def heard(done: Sequence[Any]) -> None:
         if progress is not None:
             good = [one[0].searched for one in done if not isinstance(one, SliceFailed)]
             states, transitions = sum([one.states for one in good]), sum([one.transitions for one in good])
-            progress(Progress(states, transitions, max_deviations, SLICES, len(done)))
+            progress(Progress(states, transitions, max_deviations, len(works), len(done)))
 
-    # Neighbours have much in common, and who did one of them remembers it: each worker gets a stretch of them.
-    stride = max(SLICES // max(jobs, 1), 1)
-    order = [number for start in range(stride) for number in range(start, SLICES, stride)]
-    fanned = fan_out(explore_slice, [works[number] for number in order], executor, jobs, heard)
-    results = []
-    for number in range(SLICES):
-        index = order.index(number)
-        done = fanned.results.get(index)
-        why = done.why if isinstance(done, SliceFailed) else fanned.lost.get(index, "")
+    fanned = fan_out(explore_slice, works, executor, jobs, heard)
+    for number in range(len(works)):
+        done = fanned.results.get(number)
+        why = done.why if isinstance(done, SliceFailed) else fanned.lost.get(number, "")
         if why:
-            raise RequestError(f"slice {number + 1} of {SLICES} of the search came to nothing: {why}")
-        if done is not None:
-            results.append(done)
+            raise RequestError(f"slice {number + 1} of {len(works)} of the search came to nothing: {why}")
+    results = [fanned.results[number] for number in sorted(fanned.results)]
     if not results:
-        return Together(replace(before.searched, stopped_by=INTERRUPTED), before.events, before.marks), 0
-    together = put_together([seen for seen, _ in results], "" if len(results) == SLICES else INTERRUPTED)
-    if len(results) < SLICES and together.searched.stopped_by != BROKEN:
-        together = together._replace(searched=replace(together.searched, complete=before.searched.complete))
-    return together, sum([size for _, size in results]) // max(together.searched.states, 1)
+        return Together(Searched(0, 0, 0, (), -1, 0, None, {}, INTERRUPTED), 0, {}), 0
+    together = put_together(
+        [seen for seen, _ in results], budgets, max_deviations, "" if len(results) == len(works) else INTERRUPTED
+    )
+    return together, sum([size for _, size in results])
 
 
-_kept: dict[str, Any] = {}
+_kept: dict[str, WorldSpace] = {}
 """The space of the search that this process had a slice of last: what it remembers serves the next one."""
 _one_at_a_time = Lock()
 
@@ -341,20 +348,9 @@ def explore_slice(work: ExploredSlice) -> tuple[SliceSeen, int] | SliceFailed:
                 _kept.clear()
                 gc.unfreeze()
                 _kept[key] = space_of(scenario_of(read_literal(work.literal)[0]))
-            before_bytes = resident_bytes()
-            ledger = Ledger(_kept[key], is_digested=True)
-            searched = search(
-                ledger,
-                work.max_deviations,
-                work.bounds.max_states,
-                work.bounds.time_limit_s,
-                perf_counter,
-                max_memory_bytes=work.bounds.max_memory_bytes,
-                memory=resident_bytes,
-                part=Part(*work.part),
-            )
+            seen = _search(_kept[key], work.max_deviations, work.bounds, last=work.last)
             gc.freeze()  # what the space keeps is no garbage, and looking at it takes seconds
-            return ledger.seen(searched), resident_bytes() - before_bytes
+            return seen
         except Exception as error:
             return SliceFailed(f"{type(error).__name__}: {error}")
 

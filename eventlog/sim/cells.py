@@ -22,7 +22,7 @@ from eventlog.errors import ErrorCode
 from eventlog.messages import NO_CONNECTION, Envelope, Machine, Timer
 from eventlog.messages.broker_api import FetchReply, ProduceReply, ProduceRequest
 from eventlog.sim.glance import Seen, broken_answer, broken_broker, broken_step, see
-from eventlog.sim.pieces import Pieces, digest_of, joined
+from eventlog.sim.pieces import Pieces
 from eventlog.sim.state import FOREVER_MS, START_MS
 from eventlog.storage import MemoryStores
 from eventlog.values import BrokerSettings
@@ -56,7 +56,6 @@ class Cell:
         "_after",
         "broken",
         "cells",
-        "digest",
         "earliest_ms",
         "fenced",
         "frozen",
@@ -80,8 +79,6 @@ class Cell:
         self.earliest_ms = FOREVER_MS
         self._after: dict[Any, Result] | None = None
         self.broken = ""
-        # 64 bits of its content, worked out when somebody asks; 0: not yet.
-        self.digest = 0
         # A broker's replicas, a controller's partitions.
         self.seen: tuple[Any, ...] = ()
         # Of a controller: how many brokers are fenced.
@@ -283,12 +280,6 @@ class Cells:
     def the(self, item: Any) -> Any:
         """The one envelope (or other thing in a queue) that is kept of those equal to `item`."""
         return item if id(item) in self.numbers else self.items[self.number_of(item)]
-
-    def digest(self, cell: Cell) -> int:
-        """64 bits of a cell's content."""
-        if not cell.digest:
-            cell.digest = joined((digest_of((cell.kind, cell.name)), self.pieces.digest(cell.frozen)))
-        return cell.digest
 
     # --- cells ----------------------------------------------------------------------------------------------------
 

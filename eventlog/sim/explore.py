@@ -8,7 +8,8 @@ E1. States are kept where somebody may deviate: at a delivery for which `targets
     benign successor is where the world comes to when nobody does; the others follow in the order of `faults`.
 E2. A path through the space is a list of choices by question, and the world itself repeats it (`choices_of`).
 E3. What lies between two questions has no choice in it; every event of it is looked at all the same.
-E4. Equal states are one: order of sending is kept by rank, waits as distances, faults spent as what is left of budgets;
+E4. Each deviation spends a budget and no benign step does; what is counted is counted by what is left (see `slices`).
+E5. Equal states are one: order of sending is kept by rank, waits as distances, faults spent as what is left of budgets;
     what has arrived is forgotten.
 
 Not here: a recorder, a seed, the names of events.
@@ -16,6 +17,8 @@ Not here: a recorder, a seed, the names of events.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from heapq import heappop
 from typing import Any, Final
 
@@ -26,9 +29,9 @@ from eventlog.sim.cells import DISK, Cells
 from eventlog.sim.explored_world import ExploredWorld
 from eventlog.sim.glance import Outcomes, broken_state
 from eventlog.sim.network import Links
-from eventlog.sim.pieces import digest_of, joined
+from eventlog.sim.slices import Left, Tally, leads_to
 from eventlog.sim.state import START_MS
-from eventlog.sim.wires import Network, Wires
+from eventlog.sim.wires import Wires
 from eventlog.sim.world import World
 
 State = tuple[Any, ...]
@@ -50,10 +53,11 @@ class Rest:
     """What is left of the budgets, what users were told, whom the controller hears, and what faults hold at the moment
     (None: nothing)."""
 
-    __slots__ = ("budgets", "heard", "held", "is_calm", "outcomes")
+    __slots__ = ("budgets", "heard", "held", "is_calm", "left", "outcomes")
 
     def __init__(self, budgets: dict[str, int], outcomes: Outcomes, heard: dict[int, bool], held: Any) -> None:
         self.budgets = budgets
+        self.left: Left = tuple(budgets.values())
         self.outcomes = outcomes
         self.heard = heard
         self.held = held
@@ -86,16 +90,17 @@ class WorldSpace:
         self._rests: dict[Any, Rest] = {}
         self._broken: dict[Any, str] = {}
         self.at_rest: dict[State, None] = {}
-        # By `id` of what is kept: a part of a state's digest.
-        self._digests: dict[int, int] = {}
         # What is broken where.
         self.sentences: dict[State, str] = {}
-        self.events = 0
-        # What happened on the way to the successors that were asked for last: a bit for each of `mark_names`.
-        self.noted = 0
-        self.mark_names: list[str] = []
-        self._put_in(world, tuple([budget for _, budget in budgets]))
+        self.budgets: Left = tuple([budget for _, budget in budgets])
+        # What was counted since `begin`, by what was left.
+        self.tallies: defaultdict[Left, Tally] = defaultdict(Tally)
+        self.narrow([tuple([0] * len(budgets))])
+        # How many events the last step had.
+        self._events = 0
+        self._put_in(world, self.budgets)
         self.root = self._run()
+        self.world.noted = []
         self.asked_before = self.world.questions
 
     def _put_in(self, world: World, budgets: tuple[int, ...]) -> None:
@@ -200,16 +205,32 @@ class WorldSpace:
     # --- what `search` asks ---------------------------------------------------------------------------------------
 
     def begin(self) -> list[State]:
+        self.tallies.clear()
         return [self.root]
 
+    def narrow(self, last: Sequence[Left]) -> None:
+        """Nothing is wanted from now on but what leads to one of these strata."""
+        self.last = tuple(last)
+        self._wanted: dict[tuple[Left, str], bool] = {}
+
+    def _wants(self, left: Left, fault: str) -> bool:
+        wanted = self._wanted.get((left, fault))
+        if wanted is None:
+            at = self.faults.index(fault)
+            following = (*left[:at], left[at] - 1, *left[at + 1 :])
+            wanted = self._wanted[(left, fault)] = leads_to(following, self.last)
+        return wanted
+
     def successors(self, state: State, may_deviate: bool) -> list[State | None]:
-        """The benign successor (None: at rest), then one for each deviation."""
-        self.noted = 0
+        """The benign successor (None: at rest), then one for each deviation (None: nobody wants it)."""
+        left = state[-1].left
         if state in self.at_rest:
+            self.tallies[left].finals += 1
             return [None]
         found: list[State | None] = [self._after(state, None)]
         if may_deviate:
-            found += [self._after(state, offer) for offer in self.offers_of(state)]
+            offers = self.offers_of(state)
+            found += [self._after(state, offer) if self._wants(left, offer[0]) else None for offer in offers]
         return found
 
     def offers_of(self, state: State) -> list[tuple[str, str]]:
@@ -227,7 +248,15 @@ class WorldSpace:
         else:
             world.chosen = chosen
             world.play_anew(None, item, order)
-        return self._run()
+        following = self._run()
+        tally = self.tallies[following[-1].left]
+        tally.steps += 1
+        tally.events += self._events
+        if world.noted:
+            for mark in dict.fromkeys(world.noted):
+                tally.marks[mark] = tally.marks.get(mark, 0) + 1
+            world.noted = []
+        return following
 
     def _run(self) -> State:
         """On to the next moment when somebody may deviate, or to rest. What lies between is looked at, not kept."""
@@ -243,10 +272,7 @@ class WorldSpace:
             is_at_rest = self._is_at_rest()
             if world.broken or is_at_rest or not world.go_on():
                 break
-        self.events += events
-        if world.noted:
-            self._note(world.noted)
-            world.noted = []
+        self._events = events
         if not world.broken and is_at_rest and len(world.outcomes) < len(self.sends):
             world.broken = "H13: at rest, and some sends have no end"
         state = self._save()
@@ -255,13 +281,6 @@ class WorldSpace:
         if world.broken:
             self.sentences.setdefault(state, world.broken)
         return state
-
-    def _note(self, marks: list[str]) -> None:
-        names = self.mark_names
-        for mark in marks:
-            if mark not in names:
-                names.append(mark)
-            self.noted |= 1 << names.index(mark)
 
     def _is_at_rest(self) -> bool:
         world = self.world
@@ -283,30 +302,9 @@ class WorldSpace:
 
     def broken(self, state: State) -> str:
         """The promise that was broken on the way to this state, or ""."""
+        self.tallies[state[-1].left].states += 1
         sentence = self.sentences.get(state)
         return "" if sentence is None else sentence.partition(":")[0]
-
-    def digest(self, state: State) -> int:
-        """64 bits of what is in it, the same in every process."""
-        *cells, queue, network, rest = state
-        cell_digest = self.cells.digest
-        return joined([*[cell_digest(cell) for cell in cells], *map(self._digest_of_part, (queue, network, rest))])
-
-    def _digest_of_part(self, part: Any) -> int:
-        """Of a queue, a network, a rest, or an item of a queue: all are kept, so they are known by their `id`."""
-        known = self._digests.get(id(part))
-        if known is None:
-            if part.__class__ is Queue:
-                known = joined([one for at_ms, _, item in part.entries for one in (at_ms, self._digest_of_part(item))])
-            elif part.__class__ is Network:
-                known = joined(sorted([_digest_of_wire(wire) for wire in part.wires.values()]))
-            elif part.__class__ is Rest:
-                heard = tuple(part.heard.items())
-                known = digest_of((tuple(part.budgets.values()), part.outcomes, heard, part.held))
-            else:
-                known = digest_of(part)
-            self._digests[id(part)] = known
-        return known
 
     # --- telling a path -------------------------------------------------------------------------------------------
 
@@ -324,13 +322,6 @@ class WorldSpace:
             state = self._after(state, offer)
             asked += world.questions
         return chosen
-
-
-def _digest_of_wire(wire: Any) -> int:
-    if not wire.digest:
-        wire.digest = digest_of((wire.connection, wire.state.freeze(START_MS)))
-    found: int = wire.digest
-    return found
 
 
 def _moved(machine: Machine, world: World) -> tuple[Any, Any]:

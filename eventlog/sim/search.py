@@ -11,7 +11,8 @@ steps that cost nothing. So the story of what breaks is as near to the ordinary 
 S1. Every state is visited once, at its lowest level, and asked once whether it is broken.
 S2. What breaks first has the least depth, or the least number of deviations.
 S3. The same space is searched in the same order, and its paths tell the same states again.
-S4. A benign run rests, breaks, meets what is known, or goes round for ever: each round is counted once.
+S4. A benign run rests, breaks, meets what is known, or has no end: it goes round, and each round is counted once; or it
+    goes on and on (`most_benign_steps`), which ends a search that stops at the first, as something broken does.
 
 Nothing is kept of a state but itself, a number and the step that led there. A state that deviations reach gets its
 number at once, but is visited when its level comes: until then a benign step may still come by, and then it belongs
@@ -36,7 +37,8 @@ STATES_PER_LOOK: Final = 256
 
 LOOKS_PER_PROGRESS: Final = 16
 
-STATES, TIME, MEMORY, INTERRUPTED, BROKEN = "states", "time", "memory", "interrupted", "broken"
+STATES, TIME, MEMORY, INTERRUPTED = "states", "time", "memory", "interrupted"
+BROKEN, ENDLESS = "broken", "a run without end"
 """Why a search ended before everything was seen."""
 
 State = TypeVar("State", bound=Hashable)
@@ -68,18 +70,6 @@ class Progress(NamedTuple):
     level: int
     frontier: int
     entered: int
-
-
-class Part(NamedTuple):
-    """A share of a search: of what `level` begins with, the piece `number`, from 0, of so many `pieces`."""
-
-    level: int
-    number: int
-    pieces: int
-
-    def of(self, size: int) -> slice:
-        """Where the share stands in something of this size."""
-        return slice(size * self.number // self.pieces, size * (self.number + 1) // self.pieces)
 
 
 class Found(NamedTuple):
@@ -164,11 +154,11 @@ def search(
     stop_at_first: bool = True,
     max_memory_bytes: int | None = None,
     memory: Callable[[], int] | None = None,
-    part: Part | None = None,
+    most_benign_steps: int | None = None,
 ) -> Searched:
     """Visits all states, or those within `max_deviations`. `clock`: seconds; `memory`: bytes in use. Not
     `stop_at_first`: broken states are counted, and nothing follows them. An interrupt gives what was seen until then.
-    `part`: only this share of what a level begins with (see `slices`)."""
+    `most_benign_steps`: a benign run that is longer is taken to have no end."""
     if max_deviations is not None and max_deviations < 0:
         raise RequestError(f"max_deviations must be 0 or more, or None, not {max_deviations}")
     if max_states < 1:
@@ -212,6 +202,7 @@ def search(
                     continue  # a benign step came by
                 here = frontier_depths[place]
                 first_visit = states + 1
+                last_visit = None if most_benign_steps is None else states + most_benign_steps
                 while True:  # along the benign run; by depth, one round
                     if not states % STATES_PER_LOOK:
                         watch.look(states, transitions, level, len(frontier), place)
@@ -252,6 +243,12 @@ def search(
                                 if visits[number] >= first_visit:
                                     cycles += 1
                                     cycle = cycle or Found(1, level, *_way(steps, number))
+                            if states == last_visit and benign is not None:
+                                benign = None
+                                cycles += 1
+                                cycle = Found(1, level, *_way(steps, number))
+                                if stop_at_first:
+                                    raise _Stop(ENDLESS)
                         offered = offered[1:] if may_deviate else ()
                         step += 1
                     here += 1
@@ -273,10 +270,6 @@ def search(
                         break
                     state = benign
             complete = level
-            if part is not None and level + 1 == part.level:
-                share = part.of(len(following))
-                following, following_numbers = following[share], following_numbers[share]
-                following_depths = following_depths[share]
             frontier, frontier_numbers, frontier_depths = following, following_numbers, following_depths
         if max_deviations is not None:
             complete = max_deviations  # nobody may deviate any more, so often as it may be

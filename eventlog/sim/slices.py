@@ -1,167 +1,143 @@
-"""A search in slices: what each saw, state by state, and all of it put together.
+"""A search in slices, by what is left of its budgets, and all of it put together.
 
-A slice goes the way of the whole search up to one level, and from there on with its share of what that level begins with.
-Whatever is reached by m deviations is reached by m in the slice that has its way's beginning, and nowhere by fewer; so
-the slices together see what the whole search sees, each state at its own level in at least one of them.
+Every deviation spends one, and a benign step none. So a *stratum*, all states with the same budgets left, belongs to one
+level; it is entered from the strata with one more left, and nothing that happens in it leads to another but deviations.
+What a slice sees of its strata is therefore all there is to see, and slices that share a stratum see the same.
 
-L1. What is counted from slices is what one search counts: states, transitions, events, marks, states at rest. Only the
-    longest way gone and the number of endless rounds are those of the slice that has most of them.
-L2. A state is known by its digest, 64 bits of its content: the same in every process, on every machine. Two states out of
-    ten million share one with a probability of 3 in a million.
+L1. What is counted is counted by stratum: each state in its own, each step in the one that it leads to. A stratum counts
+    once, whoever saw it, and however often.
+L2. A slice goes through its own strata of the last level and through all that lead there, in the order of the whole
+    search. What breaks first in the whole search breaks first in one of the slices.
 
 Not here: who does a slice (`fanning`), and what is in it (`exploring`).
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
-from eventlog.sim.search import Found, Searched
+from eventlog.sim.search import BROKEN, ENDLESS, Searched
 
-BROKEN_HERE: Final = 0xFFFF
-"""Stands for the number of transitions of a state in which a promise is broken."""
+Left = tuple[int, ...]
+"""What is left of each budget."""
 
 
-class MarkedSpace(Protocol):
-    """A space that says what happened on the way to the successors it gave last."""
+class Tally:
+    """What was counted in one stratum. `steps`: those that lead to it, from another or from itself; `marks`: in how many
+    of these steps each was seen."""
 
-    events: int
-    noted: int
-    mark_names: list[str]
+    __slots__ = ("events", "finals", "marks", "states", "steps")
 
-    def begin(self) -> Sequence[Any]: ...
-
-    def successors(self, state: Any, may_deviate: bool) -> Sequence[Any]: ...
-
-    def broken(self, state: Any) -> str: ...
-
-    def digest(self, state: Any) -> int:
-        """64 bits of its content."""
-        ...
+    def __init__(self) -> None:
+        self.states = 0
+        self.steps = 0
+        self.events = 0
+        self.finals = 0
+        self.marks: dict[str, int] = {}
 
 
-class Ledger:
-    """A space that writes down, in the order of visits, what `search` asks it."""
+def strata_of(budgets: Left, level: int) -> list[Left]:
+    """All strata of a level, in order: `level` is what was spent. Where there is not so much to spend: the last."""
+    level = min(level, sum(budgets))
 
-    __slots__ = ("digests", "events", "is_digested", "marks", "space", "transitions")
+    def left(at: int, to_spend: int) -> Iterator[Left]:
+        if at == len(budgets):
+            if not to_spend:
+                yield ()
+            return
+        for spent in range(min(budgets[at], to_spend) + 1):
+            for rest in left(at + 1, to_spend - spent):
+                yield (budgets[at] - spent, *rest)
 
-    def __init__(self, space: MarkedSpace, is_digested: bool) -> None:
-        self.space = space
-        self.is_digested = is_digested
-        self.digests = array("Q")
-        self.transitions = array("H")
-        self.events = array("L")
-        self.marks = array("L")
+    return list(left(0, level))
 
-    def begin(self) -> Sequence[Any]:
-        return self.space.begin()
 
-    def broken(self, state: Any) -> str:
-        promise = self.space.broken(state)
-        if self.is_digested:
-            self.digests.append(self.space.digest(state))
-        self.transitions.append(BROKEN_HERE if promise else 0)
-        self.events.append(0)
-        self.marks.append(0)
-        return promise
-
-    def successors(self, state: Any, may_deviate: bool) -> Sequence[Any]:
-        space = self.space
-        before = space.events
-        successors = space.successors(state, may_deviate)
-        self.transitions[-1] = len(successors) - successors.count(None)
-        self.events[-1] = space.events - before
-        self.marks[-1] = space.noted
-        return successors
-
-    def seen(self, searched: Searched) -> SliceSeen:
-        """All that was written down, as plain values."""
-        arrays = (self.digests, self.transitions, self.events, self.marks)
-        return SliceSeen(searched, tuple(self.space.mark_names), *[kept.tobytes() for kept in arrays])
-
-    def counts(self) -> dict[str, int]:
-        """In how many states' steps each mark was seen."""
-        return _counts(Counter(self.marks), self.space.mark_names)
+def leads_to(one: Left, others: Sequence[Left]) -> bool:
+    """Is there a way from this stratum to one of the others, or is it one of them?"""
+    return any(all(has >= needs for has, needs in zip(one, other, strict=True)) for other in others)
 
 
 class SliceSeen(NamedTuple):
-    """What a slice saw. The bytes are arrays with an entry for each visit, in the order of visits."""
+    """What a slice saw. `last`: its strata of the last level."""
 
     searched: Searched
-    mark_names: tuple[str, ...]
-    digests: bytes
-    transitions: bytes
-    events: bytes
-    marks: bytes
-
-    def visits(self) -> Iterable[tuple[int, int, int, int, int]]:
-        """(level, digest, transitions, events, marks) of each state."""
-        arrays = [array("Q"), array("H"), array("L"), array("L")]
-        for kept, data in zip(arrays, (self.digests, self.transitions, self.events, self.marks), strict=True):
-            kept.frombytes(data)
-        levels = [level for level, count in enumerate(self.searched.levels) for _ in range(count)]
-        return zip(levels, *arrays, strict=True)
+    tallies: dict[Left, Tally]
+    last: tuple[Left, ...]
 
 
 class Together(NamedTuple):
-    """What slices saw together. `marks`: in how many states' steps each was seen."""
+    """What slices saw together. `marks`: in how many steps each was seen."""
 
     searched: Searched
     events: int
     marks: dict[str, int]
 
 
-def put_together(slices: Sequence[SliceSeen], stopped_by: str = "") -> Together:
-    """The slices of one search, in their order, as the search that they are. `stopped_by`: why some are missing."""
-    names = list(dict.fromkeys([name for part in slices for name in part.mark_names]))
-    known: dict[int, tuple[int, int, int, int]] = {}
+def put_together(slices: Sequence[SliceSeen], budgets: Left, max_deviations: int, stopped_by: str = "") -> Together:
+    """The slices of one search as the search that they are. `stopped_by`: why some are missing."""
+    tallies: dict[Left, Tally] = {}
     for part in slices:
-        bits = [1 << names.index(name) for name in part.mark_names]
-        renamed: dict[int, int] = {}
-        for level, digest, transitions, events, marks in part.visits():
-            before = known.get(digest)
-            if before is None or level < before[0]:
-                if marks not in renamed:
-                    renamed[marks] = sum([bit for place, bit in enumerate(bits) if marks >> place & 1])
-                known[digest] = (level, transitions, events, renamed[marks])
-    levels = Counter([level for level, _, _, _ in known.values()])
+        for left, tally in part.tallies.items():
+            if left not in tallies or tally.states > tallies[left].states:
+                tallies[left] = tally
     searched = [part.searched for part in slices]
-    first = min(
-        [
-            (found.level, index, promise, found)
-            for index, one in enumerate(searched)
-            for promise, found in one.found.items()
-        ],
-        default=None,
-        key=lambda entry: entry[:2],
+    found = [(promise, one) for each in searched for promise, one in each.found.items()]
+    rounds = [(ENDLESS, each.cycle) for each in searched if each.cycle is not None]
+    # What ended a slice comes before what was merely met on the way.
+    endless = [(ENDLESS, each.cycle) for each in searched if each.cycle is not None and each.stopped_by == ENDLESS]
+    promise, first = min(
+        [*found, *endless] or rounds, default=("", None), key=lambda one: (one[1].level, place_of(one[1].path))
     )
-    found: dict[str, Found] = {} if first is None else {first[2]: first[3]}
-    return Together(
-        replace(
-            searched[0],
-            states=len(known),
-            transitions=sum([count for _, count, _, _ in known.values() if count != BROKEN_HERE]),
-            depth=max([one.depth for one in searched]),
-            levels=tuple([levels[level] for level in range(max(levels) + 1)]),
-            complete=min([one.complete for one in searched]),
-            finals=sum([count == 0 for _, count, _, _ in known.values()]),
-            cycle=max(
-                [one.cycle for one in searched if one.cycle is not None], default=None, key=lambda one: one.times
-            ),
-            found=found,
-            stopped_by=next((one.stopped_by for one in searched if one.stopped_by), stopped_by),
-        ),
-        sum([events for _, _, events, _ in known.values()]),
-        _counts(Counter([marks for _, _, _, marks in known.values()]), names),
+    stopped_by = next((each.stopped_by for each in searched if each.stopped_by), stopped_by)
+    if found or endless:
+        stopped_by = ENDLESS if promise == ENDLESS else BROKEN
+    levels = [0] * (max_deviations + 1)
+    for left, tally in tallies.items():
+        levels[sum(budgets) - sum(left)] += tally.states
+    while len(levels) > 1 and not levels[-1]:
+        levels.pop()
+    marks: dict[str, int] = {}
+    for tally in tallies.values():
+        for mark, times in tally.marks.items():
+            marks[mark] = marks.get(mark, 0) + times
+    together = Searched(
+        states=sum(levels),
+        transitions=sum([tally.steps for tally in tallies.values()]),
+        depth=max([one.depth for one in searched]),
+        levels=tuple(levels),
+        complete=_complete(slices, budgets, max_deviations),
+        finals=sum([tally.finals for tally in tallies.values()]),
+        cycle=first._replace(times=1) if first is not None and promise == ENDLESS else None,
+        found={promise: first} if first is not None and promise != ENDLESS else {},
+        stopped_by=stopped_by,
     )
+    return Together(together, sum([tally.events for tally in tallies.values()]), dict(sorted(marks.items())))
 
 
-def _counts(by_mask: Counter[int], names: Sequence[str]) -> dict[str, int]:
-    counts = {
-        name: sum([count for mask, count in by_mask.items() if mask >> place & 1]) for place, name in enumerate(names)
-    }
-    return {name: counts[name] for name in sorted(counts)}
+def place_of(path: Sequence[int]) -> tuple[int, ...]:
+    """When a search comes to the end of a way, among those of its level: benign steps and deviation in turn."""
+    place = [0]
+    for which in path:
+        if which:
+            place += (which, 0)
+        else:
+            place[-1] += 1
+    return tuple(place)
+
+
+def _complete(slices: Sequence[SliceSeen], budgets: Left, max_deviations: int) -> int:
+    """The last level of which every stratum was seen as a whole."""
+    for level in range(max_deviations + 1):
+        for left in strata_of(budgets, level):
+            if not any(part.searched.complete >= level and leads_to(left, part.last) for part in slices):
+                return level - 1
+    return max_deviations
+
+
+def shares_of(strata: Sequence[Left], count: int) -> list[tuple[Left, ...]]:
+    """The strata of the last level in so many shares at most: neighbours, which have much in common."""
+    count = min(count, len(strata))
+    ends = [len(strata) * number // count for number in range(count + 1)]
+    return [tuple(strata[start:end]) for start, end in pairwise(ends)]

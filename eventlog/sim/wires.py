@@ -14,14 +14,12 @@ class Wire:
     """One connection's state, kept once. `state` is never changed: whoever wants to takes a copy. `named`: what the
     world calls the delivery of an envelope here, by its number; None where nobody is asked about it."""
 
-    __slots__ = ("connection", "digest", "named", "number", "state")
+    __slots__ = ("connection", "named", "number", "state")
 
     def __init__(self, number: int, connection: Connection, state: ConnectionState) -> None:
         self.number = number
         self.connection = connection
         self.state = state
-        # 64 bits of its content, worked out when somebody asks; 0: not yet.
-        self.digest = 0
         self.named: dict[int, Named | None] = {}
 
 

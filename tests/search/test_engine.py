@@ -11,6 +11,7 @@ import pytest
 from eventlog.errors import RequestError
 from eventlog.sim.search import (
     BROKEN,
+    ENDLESS,
     INTERRUPTED,
     MAX_SUCCESSORS,
     MEMORY,
@@ -163,6 +164,19 @@ def test_a_benign_run_that_goes_round_is_reported_once() -> None:
     searched = search(Letters({"a": "bd", "b": "ce", "c": "b", "d": "c", "e": "e"}), 1)
     assert searched.cycle == (2, 0, 0, (0,))
     assert (searched.cycles, searched.finals, searched.broken, searched.stopped_by) == (2, 0, "", "")
+
+
+def test_a_benign_run_that_is_always_new_is_taken_to_have_no_end_and_ends_the_search() -> None:
+    searched = search(Numbers(), 0, most_benign_steps=100)
+    assert (searched.states, searched.stopped_by, searched.cycles) == (100, ENDLESS, 1)
+    assert searched.cycle is not None
+    assert searched.cycle.path == (0,) * 100
+    assert search(Letters({"a": "b", "b": "c"}), 0, most_benign_steps=3).stopped_by == ""
+    assert search(Letters({"a": "b", "b": "c"}), 0, most_benign_steps=2).stopped_by == ENDLESS
+
+
+def test_by_depth_nothing_is_without_end() -> None:
+    assert search(Letters({"a": "b", "b": "a"}), most_benign_steps=1).stopped_by == ""
 
 
 def test_meeting_what_is_known_is_no_cycle() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from eventlog.broker.leader import Leadership
 from eventlog.check import Acked
+from eventlog.client.batches import PartitionQueue
 from eventlog.errors import RequestError
 from eventlog.exploring import UNSEARCHED, Counterexample, Proof, deviations_of, explore, space_of
 from eventlog.log.partition_log import PartitionLog
@@ -69,6 +71,30 @@ def test_nothing_is_broken_within_two_deviations_and_what_was_seen_is_said(is_co
     assert found.held, found.report()
     assert found.searched.finals > 0
     assert "duplicate recognised: never" not in found.report()
+
+
+def test_a_run_that_goes_on_for_ever_is_a_counterexample_though_every_state_of_it_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = PartitionQueue.put_back
+
+    def number_anew(queue: PartitionQueue, batch: Any) -> None:
+        queue.leave(batch)
+        queue.assign(batch)
+        original(queue, batch)
+
+    monkeypatch.setattr(PartitionQueue, "put_back", number_anew)
+    found = explore("one broker", 4, time_limit_s=600)
+    assert isinstance(found, Counterexample)
+    assert (found.promise, len(found.deviations), found.played.promise) == ("H13", 1, "H13")
+    assert "the run has no end" in found.report()
+
+
+def test_a_run_that_goes_round_is_a_counterexample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Leadership, "find_expansion", lambda *_: None)
+    found = explore("P2", 2)
+    assert isinstance(found, Counterexample)
+    assert (found.promise, len(found.deviations), found.played.promise) == ("H13", 1, "H13")
 
 
 def test_what_breaks_before_anybody_can_deviate_is_a_counterexample_without_deviations(

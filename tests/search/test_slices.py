@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -14,8 +14,9 @@ import pytest
 from eventlog.errors import RequestError
 from eventlog.exploring import Counterexample, Proof, explore, space_of
 from eventlog.scenarios import find_scenario
-from eventlog.sim.search import Part, search
-from eventlog.sim.slices import Ledger, put_together
+from eventlog.sim.explore import WorldSpace
+from eventlog.sim.search import BROKEN, search
+from eventlog.sim.slices import Left, SliceSeen, put_together, shares_of, strata_of
 
 MARKER = "EVENTLOG_TEST_DIES_ONCE"
 
@@ -40,25 +41,62 @@ def nothing_is_a_duplicate() -> Iterator[None]:
         yield
 
 
+def seen_by(space: WorldSpace, max_deviations: int, last: Sequence[Left]) -> SliceSeen:
+    space.narrow(last)
+    return SliceSeen(search(space, max_deviations), dict(space.tallies), space.last)
+
+
 @pytest.mark.parametrize(("name", "is_warm"), [("P2", True), ("one broker", False)])
-@pytest.mark.parametrize("level", [1, 2])
-def test_slices_together_are_the_whole_search(name: str, is_warm: bool, level: int) -> None:
-    scenario = find_scenario(name, is_warm=is_warm)
-    whole = Ledger(space_of(scenario), is_digested=True)
-    searched = search(whole, 2)
-    parts = []
-    for number in range(5):
-        ledger = Ledger(space_of(scenario), is_digested=True)
-        parts.append(ledger.seen(search(ledger, 2, part=Part(level, number, 5))))
-    assert max([part.searched.states for part in parts]) < searched.states
-    together = put_together(parts)
-    assert together.searched.levels == searched.levels
-    assert together.searched.transitions == searched.transitions
-    assert together.searched.finals == searched.finals
-    assert together.events == sum(whole.events)
-    assert together.marks == whole.counts()
-    assert put_together([*parts, *parts[:2]]) == together
-    assert put_together([whole.seen(searched)]).searched.states == len(set(whole.digests)) == searched.states
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_slices_together_are_the_whole_search(name: str, is_warm: bool, count: int) -> None:
+    space = space_of(find_scenario(name, is_warm=is_warm))
+    strata = strata_of(space.budgets, 2)
+    whole = seen_by(space, 2, strata)
+    searched = whole.searched
+    parts = [seen_by(space, 2, share) for share in shares_of(strata, count)]
+    assert len(parts) == min(count, len(strata))
+    assert min([part.searched.states for part in parts]) < searched.states
+    together = put_together(parts, space.budgets, 2)
+    assert together == put_together([whole], space.budgets, 2)
+    assert together.searched == searched
+    assert put_together([*parts[::-1], *parts[:2]], space.budgets, 2) == together
+
+
+def test_strata_are_all_ways_to_spend_so_much() -> None:
+    assert strata_of((1, 2), 0) == [(1, 2)]
+    assert strata_of((1, 2), 2) == [(1, 0), (0, 1)]
+    assert strata_of((1, 2), 3) == strata_of((1, 2), 9) == [(0, 0)]
+
+
+def test_shares_are_neighbours_and_all_there_is() -> None:
+    strata = strata_of((1, 1, 1, 2, 1), 4)
+    assert len(strata) == 11
+    for count in (1, 2, 4, 20):
+        shares = shares_of(strata, count)
+        assert [left for share in shares for left in share] == strata
+        assert min(map(len, shares)) == len(strata) // min(count, 11)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_without_one_of_its_slices_a_search_is_complete_as_far_as_the_others_saw_all(count: int) -> None:
+    space = space_of(find_scenario("P2"))
+    parts = [seen_by(space, 2, share) for share in shares_of(strata_of(space.budgets, 2), count)]
+    assert put_together(parts, space.budgets, 2).searched.complete == 2
+    left_out = put_together(parts[1:], space.budgets, 2, "interrupted").searched
+    assert (left_out.stopped_by, left_out.complete) == ("interrupted", 1)
+
+
+def test_the_first_of_what_is_broken_is_the_first_of_the_whole_search() -> None:
+    """By two deviations, in strata that different slices go through: which is first goes by the way, not by the slice."""
+    space = space_of(find_scenario("P2", is_warm=False, behaves_like="librdkafka"))
+    strata = strata_of(space.budgets, 2)
+    whole = put_together([seen_by(space, 2, strata)], space.budgets, 2).searched
+    assert whole.stopped_by == BROKEN
+    for count in (2, 4, len(strata)):
+        parts = [seen_by(space, 2, share) for share in shares_of(strata, count)]
+        assert sum(bool(part.searched.found) for part in parts) >= 1
+        together = put_together(parts[::-1], space.budgets, 2).searched
+        assert (together.found, together.stopped_by) == (whole.found, BROKEN)
 
 
 def numbers_of(found: object) -> tuple[object, ...]:
@@ -109,6 +147,9 @@ def test_a_counterexample_beyond_the_first_levels_is_the_same_from_any_number_of
     assert isinstance(two, Counterexample)
     assert (one.promise, len(one.deviations)) == ("H5", 2)
     assert two.literal == one.literal
+    alone = explore(scenario, 2)
+    assert isinstance(alone, Counterexample)
+    assert alone.literal == one.literal
 
 
 @pytest.mark.parametrize("jobs", [0, -1, True, 5_000])

@@ -77,7 +77,7 @@ def tell(exhibit: Exhibit) -> str:
         f"  mistake    {exhibit.mistake}",
         f"  breaks     {exhibit.breaks}",
         f"  reference  {exhibit.reference}",
-        f"  planted    {exhibit.plant or 'not at all: these are rules of Kafka itself, a setting mends them'}",
+        f"  planted    {exhibit.plant or 'not at all: Kafka or its client does so of itself, a setting mends it'}",
         *[f"  {number}. {told(deviation)}" for number, deviation in enumerate(plan, 1)],
     ]
     if not plan:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RetriableError,
         UnknownOutcomeError,
     )
+    from eventlog.wire import listen
 
 __all__ = [
     "AbortableError",
@@ -45,6 +46,7 @@ __all__ = [
     "RetriableError",
     "UnknownOutcomeError",
     "__version__",
+    "listen",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "Consumer": "eventlog.clients",
     "Delivery": "eventlog.clients",
     "Producer": "eventlog.clients",
+    "listen": "eventlog.wire",
 }
 
 

@@ -9,10 +9,10 @@ What answers is the world that chaos runs; this room turns bytes into its messag
 |---|---|
 | `listening` | `listen` (a thread of its own), `serve` (inside a loop that runs) |
 | `door` | the loop that owns the world: sockets, clock, requests in, answers out |
-| `connection` | one client's socket: one request in process, answers in order |
+| `framing` `connection` | one client's socket: frames, one request in process, answers in order |
 | `call`, `handlers`, `versions` | a request's header; which APIs are served, in which versions, and by whom |
 | `produce` `fetch` `metadata` `offsets` `producer_ids` `hello` | what every client asks, read and written by hand |
-| `envelopes` and the rest | what administrators ask, read and written by kio |
+| `envelopes` and the rest | what administrators ask, by kio's classes |
 | `faults` | what a test lets go wrong on purpose |
 | `sightings` `recorders` `judging` | what the door saw, what applications were told, and the checker's verdict on both |
 
@@ -20,7 +20,7 @@ W1. The loop's thread owns the world. Calls from another thread are handed over 
 W2. Versions end here: no message of the core has one. What is listed in ApiVersions is true.
 W3. A batch is opaque: its bytes are copied out of the frame once, and shared by the log and all who read it.
 W4. A connection has one request in process; the next is not begun before its answer has left. So what is kept for a
-    client is at most one request read ahead and one answer.
+    client is at most one large request or a few small ones read ahead, and one answer.
 W5. Whatever a peer sends, nobody else notices: what can't be read or is not served ends the connection that it came on.
 W6. Idle costs nothing: the loop sleeps until the world's next deadline.
 W7. A fault that was asked for and never struck is an error at the end.

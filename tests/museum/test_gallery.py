@@ -15,7 +15,8 @@ from eventlog.cli import main
 from eventlog.errors import RequestError
 from eventlog.exploring import Counterexample, Proof, explore
 from eventlog.hunting import hunt
-from eventlog.museum.exhibit import Exhibit
+from eventlog.log.producer_state import ProducerEntry
+from eventlog.museum.exhibit import Exhibit, replaced
 from eventlog.museum.gallery import WAITING, find_exhibit, gallery
 from eventlog.museum.table import explore_exhibit, hunt_exhibit, hypothesis_seconds, tell_table
 from eventlog.museum.telling import show, tell
@@ -214,6 +215,23 @@ def test_a_module_that_is_no_exhibit_is_named(
     finally:
         for name in ("bad_exhibits", "bad_exhibits.wrong"):
             sys.modules.pop(name, None)
+
+
+def test_a_rule_that_is_not_there_cannot_be_replaced() -> None:
+    with pytest.raises(KeyError, match="find_duplicates"), replaced(ProducerEntry, "find_duplicates", None):
+        pass
+
+
+def test_a_rule_is_put_back_where_it_was_also_when_a_run_ends_badly() -> None:
+    original = ProducerEntry.__dict__["find_duplicate"]
+    with pytest.raises(ZeroDivisionError), replaced(ProducerEntry, "find_duplicate", None):
+        raise ZeroDivisionError
+    assert ProducerEntry.__dict__["find_duplicate"] is original
+
+
+def test_a_table_of_no_seeds_is_refused() -> None:
+    with pytest.raises(RequestError, match="hunted with 1 seed or more, not 0"):
+        hunt_exhibit(GALLERY["window_of_one"], seeds=0)
 
 
 def test_a_smaller_world_that_never_begins_is_no_reason_to_stop_shrinking() -> None:

@@ -13,6 +13,8 @@ from eventlog.views.sheet import ARROW, BAD, FAULT, LOST, Known, Moment, Row, Sh
 
 MOST_ROWS: Final = 40
 MOST_MOMENTS: Final = 3
+NEAR: Final = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6)
+"""What stands beside a row, nearest first."""
 
 
 def sheet_of(
@@ -101,7 +103,7 @@ def _weight(row: Row) -> int:
 
 def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:
     """At most `most` rows, and how many events were left out. Neighbours that say the same are put together first; then
-    what matters stays, with what stands beside it."""
+    what matters stays: the first of each sort with what stands beside it, then the others."""
     if len(rows) <= most:
         return rows, 0
     merged: list[Row] = []
@@ -114,17 +116,27 @@ def fitted(rows: list[Row], most: int) -> tuple[list[Row], int]:
     if len(merged) <= most:
         return merged, 0
     important = [place for place, row in enumerate(merged) if row.is_important]
+    firsts: dict[str, int] = {}
+    for place in important:
+        firsts.setdefault(_sort_of(merged[place]), place)
     chosen: dict[int, None] = dict.fromkeys([0, len(merged) - 1])
-    for near in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6):
-        for place in important:
-            if len(chosen) < most and 0 <= place + near < len(merged):
-                chosen[place + near] = None
+    for places, nears in ((firsts.values(), NEAR[:3]), (important, NEAR)):
+        for near in nears:
+            for place in places:
+                if len(chosen) < most and 0 <= place + near < len(merged):
+                    chosen[place + near] = None
     for place in range(len(merged)):
         if len(chosen) >= most:
             break
         chosen[place] = None
     left_out = sum([row.events for place, row in enumerate(merged) if place not in chosen])
     return [row for place, row in enumerate(merged) if place in chosen], left_out
+
+
+def _sort_of(row: Row) -> str:
+    """What sort of thing it tells: a fault by its name, an answer by what it says, a message by how it fared."""
+    said = row.label.rpartition(": ")[2].partition(" offset ")[0] if row.tone else ""
+    return row.fault or f"{row.kind} {row.style} {said}"
 
 
 def gaps_of(all_rows: list[Row], rows: list[Row]) -> tuple[tuple[int, int], ...]:

@@ -80,6 +80,7 @@ class Reading:
         self._refused: dict[str, str] = {}
         self._answered: dict[Asked, None] = {}
         self._told_metadata: dict[str, int] = {}
+        self._partitions: dict[TopicPartition, None] = {}
         self._is_drawing = False
 
     def read(self, start: int, end: int) -> list[Row]:
@@ -266,6 +267,7 @@ class Reading:
 
     def _metadata(self, index: int, at_ms: int, envelope: Envelope, message: FetchMetadataReply) -> None:
         changes = {record.topic_partition: record for record in message.records if isinstance(record, PartitionRecord)}
+        self._partitions.update(dict.fromkeys(changes))
         for record in changes.values():
             if not self._concerns(record.topic_partition):
                 continue
@@ -279,7 +281,8 @@ class Reading:
                 continue
             in_sync = ", ".join(map(str, record.in_sync_replicas)) or "nobody"
             who = "nobody leads" if record.leader_id < 0 else f"broker-{record.leader_id} leads"
-            label = f"{who} · leader_epoch {record.leader_epoch} · in sync {in_sync}"
+            where = f"{record.topic_partition}: " if self.about is None and len(self._partitions) > 1 else ""
+            label = f"{where}{who} · leader_epoch {record.leader_epoch} · in sync {in_sync}"
             self._told_metadata[key] = len(self.rows)
             row = Row(BAND, at_ms, CONTROLLER, (envelope.destination,), label, event=index, is_important=True)
             self._add(row)
@@ -390,7 +393,9 @@ class Reading:
         what, targets = ended[0], ended[1]
         name = " ".join(targets)
         brokers = tuple([target for target in targets if target.startswith("broker-") and "-broker" not in target])
-        if what == "heal" or not brokers:
+        if what == "heal one way":
+            label, brokers = f"healed: {' to '.join(targets)}", ()
+        elif what == "heal" or not brokers:
             label = f"healed: {name.replace('-broker', ' and broker')}"
             brokers = ()
         else:

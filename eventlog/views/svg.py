@@ -40,6 +40,8 @@ PAD: Final = 14
 CELL_HEIGHT: Final = 28
 STRIP_HEIGHT: Final = 58
 NAME_WIDTH: Final = 76
+MOST_WIDTH: Final = 1000
+"""A picture that would be wider, with the logs beside the ladder, has them under it: a notebook would shrink it."""
 LEGEND: Final = {
     SOLID: "arrives",
     LOST: "lost",
@@ -262,6 +264,8 @@ class Drawing(Pen):
         top = float(PAD)
         width = self.right + PAD
         blocks = [self._block_size(moment) for moment in sheet.moments]
+        if blocks and self.right + 34 + max(block[0] for block in blocks) + PAD > MOST_WIDTH:
+            self.is_narrow = True
         beside = 0.0
         if blocks and not self.is_narrow:
             beside = self.right + 34

@@ -302,6 +302,26 @@ def test_nothing_overlaps_and_nothing_is_cut(
     assert any("…" in name for name in names) is ("initial_sequence" in settings)
 
 
+def test_logs_that_would_make_a_picture_too_wide_stand_under_its_ladder() -> None:
+    film = film_of(3, 6)
+    (short,) = ladder(film, end=70, most_rows=14).sheets
+    (long,) = ladder(film, most_rows=14).sheets
+    for sheet, is_beside in ((short, True), (long, False)):
+        texts, _, width, _ = boxes(svg_ladder(sheet))
+        (logs,) = [box for box in texts if box[4] == f"logs after step {sheet.moments[-1].row + 1}"]
+        assert (logs[0] > 100) is is_beside
+        assert width < 1000
+
+
+def test_where_there_are_several_partitions_it_is_said_which_one_is_led() -> None:
+    cluster = Cluster(3)
+    cluster.create_topic("orders", partitions=2)
+    labels = [row.label for row in ladder(cluster).sheets[0].rows]
+    assert [label.split(" · ")[0] for label in labels] == ["orders-0: broker-1 leads", "orders-1: broker-2 leads"]
+    (row,) = ladder(cluster, about=("orders", 1)).sheets[0].rows
+    assert row.label.startswith("broker-2 leads")
+
+
 def test_what_is_left_out_behind_the_last_row_has_a_line_of_its_own() -> None:
     (sheet,) = ladder(film_of(3, 6), most_rows=14).sheets
     svg = svg_ladder(sheet._replace(gaps=((len(sheet.rows) - 1, 7),), left_out=7))
@@ -340,6 +360,29 @@ def test_what_is_left_out_is_counted() -> None:
     assert sheet.left_out == sum(row.events for row in whole.rows) - sum(row.events for row in sheet.rows) > 0
     assert sum(events for _, events in sheet.gaps) == sheet.left_out
     assert f"… {sheet.left_out:,} events of the run are left out" in svg_ladder(sheet)
+
+
+def test_of_each_sort_that_matters_the_first_is_shown() -> None:
+    """However often one thing happens before another."""
+    cluster = Cluster(3, min_insync_replicas=2)
+    cluster.create_topic("orders")
+    writer = cluster.producer("w", **ALONE)
+    for number in range(12):
+        cluster.lose_next_ack()
+        writer.send("orders", f"m{number}")
+        writer.flush()
+    cluster.lose_next_request()
+    writer.send("orders", "late")
+    writer.flush()
+    cluster.crash(3)
+    cluster.advance(300)
+    cluster.restart(3)
+    cluster.advance(20_000)
+    (sheet,) = ladder(cluster, most_rows=14).sheets
+    assert len(sheet.rows) == 14
+    faults = [row.fault for row in sheet.rows if row.fault]
+    assert list(dict.fromkeys(faults)) == ["reply_lost", "request_lost", "crash", "restart"]
+    assert any("DUPLICATE" in row.label for row in sheet.rows)
 
 
 def test_arrows_differ_in_more_than_colour(told: dict[str, Ladder]) -> None:

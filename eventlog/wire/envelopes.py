@@ -147,7 +147,7 @@ def _read_field(field: Field[Any], hint: Any, body: Reader) -> Any:
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         values = body.nullable_array(lambda: _read_one(field, inner, body))
-        value = None if values is None else tuple(values)
+        value = None if values is None or None in values else tuple(values)
     elif is_dataclass(kind) and may_be_none:
         value = None if body.int8() < 0 else _read_one(field, kind, body)
     else:

@@ -72,6 +72,13 @@ def test_null_where_none_may_be_ends_the_connection_and_nothing_else(
     assert kafka.door.failure is None
 
 
+def test_a_null_among_names_ends_the_connection_and_nothing_else(kafka: EventlogKafka, client: RawClient) -> None:
+    frame = request(20, 3, 1, topic_names=["no such"], timeout=1000)
+    client.send(frame.replace(b"\x00\x07no such", b"\xff\xff"))
+    assert client.is_ended()
+    assert kafka.door.failure is None
+
+
 def test_a_topic_that_is_only_asked_about_is_not_made(kafka: EventlogKafka, client: RawClient) -> None:
     asked = [{"name": name, "num_partitions": 1, "replication_factor": 1} for name in ("new", "orders")]
     answer = client.ask(19, 7, topics=asked, timeout=1000, validate_only=True)

@@ -167,6 +167,9 @@ def test_only_the_requests_that_were_chosen_are_struck(kafka: EventlogKafka) -> 
     kafka.faults.error(7, broker=99, may_be_unused=True)
     with connected(kafka) as client:
         assert produce(client).error_code == 0
+        chosen = kafka.faults.error(7, "Produce", when=lambda call: call.version == 9 and call.asked.acks == -1)
+        assert [produce(client).error_code for _ in range(2)] == [7, 0]
+        assert chosen.hits == 1
     with connected(kafka, 1) as client:
         assert [produce(client, 1).error_code for _ in range(2)] == [7, 0]
 

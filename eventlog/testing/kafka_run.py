@@ -16,8 +16,8 @@ from eventlog.errors import ErrorCode
 from eventlog.sim.faults import Deviation
 from eventlog.testing.chaos_run import Failure, failure_of
 from eventlog.testing.kafka_faults import PlannedFaults, plan_faults
+from eventlog.wire.client_verdict import ClientsVerdict, Finding
 from eventlog.wire.fixtures import EventlogKafka, fresh_kafka
-from eventlog.wire.judging import ClientsVerdict, Finding
 from eventlog.wire.sightings import Fetched, Produced
 
 YOURS: Final = (BROKEN, NOT_PROMISED)

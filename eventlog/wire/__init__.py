@@ -14,7 +14,8 @@ What answers is the world that chaos runs; this room turns bytes into its messag
 | `produce` `fetch` `metadata` `offsets` `producer_ids` `hello` | what every client asks, read and written by hand |
 | `envelopes` and the rest | what administrators ask, by kio's classes |
 | `faults` | what a test lets go wrong on purpose |
-| `sightings` `recorders` `judging` | what the door saw, what applications were told, and the checker's verdict on both |
+| `sightings` `recorders` | what the door saw, and what applications were told |
+| `judging` `client_verdict` | the checker, asked about both, and what it says |
 
 W1. The loop's thread owns the world. Calls from another thread are handed over and waited for.
 W2. Versions end here: no message of the core has one. What is listed in ApiVersions is true.

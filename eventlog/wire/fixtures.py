@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from eventlog.cluster import Cluster
+from eventlog.wire.client_verdict import ClientsVerdict
 from eventlog.wire.door import Door
 from eventlog.wire.faults import Faults
-from eventlog.wire.judging import ClientsVerdict, judge_clients
+from eventlog.wire.judging import judge_clients
 from eventlog.wire.listening import listen
 from eventlog.wire.recorders import Journal
 

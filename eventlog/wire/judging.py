@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from eventlog.check import BROKEN, EXCUSED, NOT_PROMISED, PROMISES, History, Verdict, judge
+from eventlog.check import BROKEN, EXCUSED, NOT_PROMISED, PROMISES, History, judge
 from eventlog.check import history as rows
 from eventlog.cluster import Cluster
 from eventlog.codec import decode_records
 from eventlog.errors import ErrorCode, RequestError
 from eventlog.values import Record, RecordBatch, TopicPartition
-from eventlog.values.showing import mimebundle
+from eventlog.wire.client_verdict import ClientsVerdict, Finding, Kind, KindVerdict
 from eventlog.wire.door import Door
 from eventlog.wire.recorders import LIBRDKAFKA, REFUSED, Content, Journal, Put, Told
 from eventlog.wire.sightings import Fetched, Produced, Sightings
@@ -33,136 +32,9 @@ from eventlog.wire.topics import INTERNAL
 UNNUMBERED: Final = -1
 ANOTHER: Final = -2
 """The number of a record that a reader got and the log does not have there."""
-MOST_SHOWN: Final = 5
 MOST_BYTES_SHOWN: Final = 40
-GRAVE: Final = ("H2", "H5", "A3")
-"""Duplicates and losses."""
 _NUMBER: Final = re.compile(r"\b([Rr]ecord) (-?\d+)")
 _OF_CLIENTS: Final = (rows.Sent, rows.Acked, rows.Failed, rows.Assigned, rows.Read)
-
-
-class Kind(NamedTuple):
-    """What producers must share to be judged together."""
-
-    is_idempotent: bool
-    acks: int
-    library: str
-
-    def __str__(self) -> str:
-        acks = "all" if self.acks == -1 else str(self.acks)
-        return ", ".join(
-            ["idempotent" if self.is_idempotent else "plain", f"acks={acks}", *filter(None, [self.library])]
-        )
-
-
-class Finding(NamedTuple):
-    """A place where a promise was not kept, told with the records' values. `status`: broken, excused or not promised."""
-
-    promise: str
-    status: str
-    sentence: str
-    cause: str
-    faults: tuple[dict[str, Any], ...]
-
-    def __str__(self) -> str:
-        status = "never promised" if self.status == NOT_PROMISED else self.status
-        struck = dict.fromkeys([row["fault"] for row in self.faults if row["row"] == "Fault"])
-        after = f" After: {', '.join(struck)}." if struck else ""
-        return f"[{status}] {PROMISES[self.promise].name}: {self.sentence}{after} Why: {self.cause}."
-
-
-@dataclass(frozen=True, slots=True)
-class KindVerdict:
-    """The checker's verdict on one kind of producer. `is_recorded` False: only the door saw them."""
-
-    kind: Kind
-    producers: tuple[str, ...]
-    is_recorded: bool
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ClientsVerdict:
-    """What the checker has to say about real clients. Prints as the whole report.
-
-    `held`: every promise that was given to these clients was kept. `exactly_once`: more than that: all that was sent can be
-    told apart, what was acknowledged is in the log, and nothing is there twice. `unchecked` says what nobody can judge.
-    """
-
-    kinds: tuple[KindVerdict, ...]
-    findings: tuple[Finding, ...]
-    unchecked: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def held(self) -> bool:
-        """Is no promise broken?"""
-        return all(each.verdict.held for each in self.kinds)
-
-    @property
-    def exactly_once(self) -> bool:
-        """Is every record that was sent in the log once, as far as it was acknowledged, and known by its contents?"""
-        return self.held and not self.unchecked and not any(found.promise in GRAVE for found in self.findings)
-
-    @property
-    def equals(self) -> tuple[str, ...]:
-        """What can't be judged, without how many there are: equal in two runs that sent the same contents more than once."""
-        return tuple([text.lstrip("0123456789 ").partition(")")[0] for text in self.unchecked])
-
-    def count(self, name: str) -> int:
-        """The sum of one of `eventlog.check.Counts`: `sent`, `acknowledged`, `failed`, `duplicated`, `lost` ..."""
-        return sum(getattr(each.verdict.counts, name) for each in self.kinds)
-
-    def sentence(self) -> str:
-        """All of it in one sentence."""
-        sent, acknowledged, failed = self.count("sent"), self.count("acknowledged"), self.count("failed")
-        duplicated, lost = self.count("duplicated"), self.count("lost")
-        numbers = f"{sent} sent, {acknowledged} acknowledged, {failed} failed, {duplicated} duplicated, {lost} lost"
-        begin = "Held" if self.held else "BROKEN"
-        excused = sum(found.status == EXCUSED for found in self.findings)
-        beyond = sum(found.status == NOT_PROMISED for found in self.findings)
-        more = [f"{excused} excused"] if excused else []
-        more += [f"{beyond} never promised"] if beyond else []
-        more += [f"not checkable: {len(self.unchecked)}"] if self.unchecked else []
-        return f"{begin}: {'; '.join([numbers, *more])}."
-
-    def report(self) -> str:
-        """The sentence, who was judged as what, the findings, and what can't be judged."""
-        lines = [self.sentence()]
-        for each in self.kinds:
-            how = "recorded" if each.is_recorded else "seen at the door"
-            lines.append(f"  {', '.join(each.producers)} ({each.kind}; {how}): {each.verdict.sentence()}")
-        lines += [f"  {number}. {found}" for number, found in enumerate(self.findings[:MOST_SHOWN], 1)]
-        if len(self.findings) > MOST_SHOWN:
-            lines.append(f"  and {len(self.findings) - MOST_SHOWN} more findings")
-        lines += [f"  not checkable: {text}" for text in self.unchecked[:MOST_SHOWN]]
-        if len(self.unchecked) > MOST_SHOWN:
-            lines.append(f"  not checkable: {len(self.unchecked) - MOST_SHOWN} more")
-        return "\n".join([*lines, *[f"  note: {text}" for text in self.notes]])
-
-    def __str__(self) -> str:
-        return self.report()
-
-    def __repr__(self) -> str:
-        return f"<ClientsVerdict: {self.sentence()}>"
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it as what `json.dumps` takes."""
-        return {
-            "held": self.held,
-            "exactly_once": self.exactly_once,
-            "sentence": self.sentence(),
-            "findings": [found._asdict() for found in self.findings],
-            "unchecked": list(self.unchecked),
-            "notes": list(self.notes),
-            "kinds": [
-                {"kind": str(each.kind), "producers": list(each.producers), **each.verdict.counts._asdict()}
-                for each in self.kinds
-            ],
-        }
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return mimebundle(self)
 
 
 def judge_clients(door: Door, journal: Journal | None = None, heal: bool = True) -> ClientsVerdict:
@@ -194,6 +66,7 @@ class Send:
 
     __slots__ = (
         "at_ms",
+        "came_to",
         "content",
         "kind",
         "number",
@@ -216,6 +89,8 @@ class Send:
         self.partition = partition
         self.content = content
         self.number = UNNUMBERED
+        # The partition in which it came to the door; 0 where it never came.
+        self.came_to = max(0, partition)
         self.told = False
         self.kind = Kind(True, -1, "")
         # Among those of one producer at one place of the history.
@@ -327,6 +202,7 @@ class Judging:
                 owners = self.by_content.get((topic, _content(record)))
                 if owners is not None:
                     if len(owners) == 1:
+                        owners[0].came_to = partition
                         owners[0].sequence = (batch.producer_id, batch.producer_epoch, batch.base_sequence + place)
                     if len({owner.producer: None for owner in owners}) == 1:
                         settings.setdefault(owners[0].producer, (batch.producer_id >= 0, seen.acks))
@@ -549,7 +425,8 @@ class Judging:
                     ),
                 )
             else:
-                name = TopicPartition(send.topic, self._partition_of(send, told))
+                partition = told.partition if told.partition >= 0 else send.came_to
+                name = TopicPartition(send.topic, partition)
                 acked.setdefault((name, told.offset), []).append((send, told))
         for name, log in finals.items():
             for batch in self.batches[(log.broker, name)]:
@@ -580,17 +457,6 @@ class Judging:
                 whose = (-1, -1, -1) if send.number in there else send.sequence
                 row = rows.Acked(told.at_ms, send.producer, *name, offset, (send.number,), *whose, 1, is_implied)
                 yield told.position, row
-
-    def _partition_of(self, send: Send, told: Told) -> int:
-        """Where it was acknowledged, by the report or by what the door saw."""
-        for known in (told.partition, send.partition):
-            if known >= 0:
-                return known
-        for seen in self.produced:
-            if seen.topic_partition.topic == send.topic and isinstance(seen.batch.records, bytes):
-                if any(_content(record) == send.content for record in self.records(seen.batch)):
-                    return seen.topic_partition.partition
-        return 0
 
     # --- readers --------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,9 @@ from eventlog.check import history as rows
 from eventlog.cli import main
 from eventlog.errors import RequestError
 from eventlog.wire import listen
+from eventlog.wire.client_verdict import Kind
 from eventlog.wire.fixtures import EventlogKafka
-from eventlog.wire.judging import Kind, Send, _put_in_order
+from eventlog.wire.judging import Send, _put_in_order
 from eventlog.wire.recorders import Recorder
 
 VALUES = [b"order-1", b"order-2", b"order-3"]

@@ -126,7 +126,9 @@ def hunt_exhibit(exhibit: Exhibit, seeds: int = SEEDS, examples: int = EXAMPLES)
     )
 
 
-def explore_exhibit(exhibit: Exhibit, max_deviations: int = MOST_DEVIATIONS) -> tuple[int, int, float]:
+def explore_exhibit(
+    exhibit: Exhibit, max_deviations: int = MOST_DEVIATIONS, time_limit_s: float | None = TIME_LIMIT_S
+) -> tuple[int, int, float]:
     """(deviations, states, seconds) until the explorer finds it; -1 deviations when it doesn't.
 
     A benign run without end is a find, with 0 deviations.
@@ -136,7 +138,7 @@ def explore_exhibit(exhibit: Exhibit, max_deviations: int = MOST_DEVIATIONS) -> 
         benign = explore(exhibit.scenario, 0, plants=exhibit.plants)
         if benign.searched.cycles:
             return 0, benign.searched.states, perf_counter() - start_s
-        found = explore(exhibit.scenario, max_deviations, time_limit_s=TIME_LIMIT_S, plants=exhibit.plants)
+        found = explore(exhibit.scenario, max_deviations, time_limit_s=time_limit_s, plants=exhibit.plants)
     except InvariantViolation:
         # It breaks while its world is set up: no search begins, and none is needed.
         return 0, 0, perf_counter() - start_s

@@ -38,7 +38,7 @@ def test_the_pages_exhibit_is_one_and_is_found(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     (exhibit,) = gallery("page_exhibits").values()
     assert exhibit.title == "A broker that knows no duplicates"
-    assert explore_exhibit(exhibit, 2)[0] == 1
+    assert explore_exhibit(exhibit, 2, time_limit_s=None)[0] == 1
 
 
 def test_the_other_blocks_run_as_they_stand() -> None:

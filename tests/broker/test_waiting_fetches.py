@@ -26,7 +26,7 @@ def test_overdue_are_those_whose_deadline_has_passed_by_connection(seed: int) ->
         room.wait_for_records(each)
         if random.random() < 0.4:
             room.forget(random.choice(list(room.fetches)))
-        if random.random() < 0.1:
+        if random.random() < 0.005:
             room = WaitingRoom.thaw(room.freeze(now_ms), now_ms)
         due = {each.connection: each for each in room.fetches.values() if 0 <= each.deadline_ms <= now_ms}
         assert room.take_overdue_fetches(now_ms) == [due[connection] for connection in sorted(due)]

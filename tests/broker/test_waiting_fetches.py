@@ -22,9 +22,9 @@ def test_overdue_are_those_whose_deadline_has_passed_by_connection(seed: int) ->
     random = Random(seed)
     room = WaitingRoom()
     for now_ms in range(0, 2_000, 3):
-        each = fetch(random.randrange(8), random.choice((-1, now_ms + 1, now_ms + random.randrange(600))), now_ms)
+        each = fetch(random.randrange(30), random.choice((-1, now_ms + 1, now_ms + random.randrange(600))), now_ms)
         room.wait_for_records(each)
-        if random.random() < 0.4:
+        if random.random() < 0.6:
             room.forget(random.choice(list(room.fetches)))
         if random.random() < 0.005:
             room = WaitingRoom.thaw(room.freeze(now_ms), now_ms)

@@ -112,7 +112,7 @@ class Replay:
         return ("Replay", self.deviations, tuple(self._used))
 
 
-def _targets(fault: str, event: str, occurrence: int, options: Options) -> dict[str, None]:
+def find_targets(fault: str, event: str, occurrence: int, options: Options) -> dict[str, None]:
     """Whom `fault` could strike here, `MOST_TARGETS` at most."""
     found: dict[str, None] = {}
     for luck in range(MOST_TARGETS):
@@ -144,7 +144,7 @@ class Watching:
             return chosen
         for fault in self.faults:
             if fault in faults:
-                for target in _targets(fault, event, occurrence, options):
+                for target in find_targets(fault, event, occurrence, options):
                     self.offered += 1
                     self.offers.append(Deviation(event, occurrence, fault, target, FAULTS[fault].default_duration_ms))
         return None

@@ -72,8 +72,8 @@ def test_the_two_runs_stand_side_by_side_about_the_partition_that_the_last_fault
     assert [sheet.title for sheet in shown.sheets] == ["with the mistake", "without it"]
     assert "with the mistake: m1 m3 m3; without it: m1 m3." in shown.note
     assert shown.svg.count("the answer to m3") >= 2
-    # What the broker knew is told as it was at that moment, so the runs were filmed.
     assert "because sequence 1 is already at offset 1" in shown.text
+    assert "logs (3)" in shown.text  # as they were, so the runs were filmed
 
 
 def test_the_two_runs_of_an_exhibit_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from eventlog.exploring import explore
 from eventlog.hunting import PORTFOLIO, Progress, hunt
 from eventlog.rehearsal import Rehearsal
 from eventlog.scenarios import find_scenario, play
-from eventlog.sim.choices import Seeded
+from eventlog.sim.choices import MOST_TARGETS, Options, Seeded, find_targets
 from eventlog.sim.faults import Deviation
 from eventlog.sim.ordering import by_deviations, scattered
 from eventlog.sim.swarm import swarm_profile, uniform_profile
@@ -158,3 +158,27 @@ def test_what_no_hunt_can_be_is_said(asked: dict[str, object], said: str) -> Non
 def test_an_unknown_scenario_is_said() -> None:
     with pytest.raises(RequestError, match="there is no scenario 'P9'"):
         hunt("P9", runs=1)
+
+
+class Comparing:
+    """Answers nothing, and compares who could be struck with whom luck could aim at."""
+
+    def __init__(self) -> None:
+        self.several: set[str] = set()
+
+    def answer(self, event: str, occurrence: int, faults: tuple[str, ...], options: Options) -> None:
+        for fault in faults:
+            aimed = [options.find_target(fault, event, occurrence, luck) for luck in range(MOST_TARGETS)]
+            found = list(find_targets(fault, event, occurrence, options))
+            assert found == [target for target in dict.fromkeys(aimed) if target is not None], fault
+            if len(found) > 1:
+                self.several.add(fault)
+
+    def freeze(self) -> tuple[str]:
+        return ("Comparing",)
+
+
+def test_whom_a_fault_may_strike_is_whom_luck_could_aim_it_at() -> None:
+    comparing = Comparing()
+    Rehearsal(find_scenario("P3", is_coarse=False)).play(comparing)
+    assert {"election", "isr_shrink", "split"} <= comparing.several

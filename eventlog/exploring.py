@@ -316,10 +316,13 @@ def _in_slices(
             states, transitions = sum([one.states for one in good]), sum([one.transitions for one in good])
             progress(Progress(states, transitions, max_deviations, len(works), len(done)))
 
-    fanned = fan_out(explore_slice, works, executor, jobs, heard)
-    for number in range(len(works)):
-        done = fanned.results.get(number)
-        why = done.why if isinstance(done, SliceFailed) else fanned.lost.get(number, "")
+    # Neighbours have much in common, and who did one of them remembers it: each process gets a stretch of them.
+    stride = max(len(works) // jobs, 1)
+    order = [number for start in range(stride) for number in range(start, len(works), stride)]
+    fanned = fan_out(explore_slice, [works[number] for number in order], executor, jobs, heard)
+    for place, number in enumerate(order):
+        done = fanned.results.get(place)
+        why = done.why if isinstance(done, SliceFailed) else fanned.lost.get(place, "")
         if why:
             raise RequestError(f"slice {number + 1} of {len(works)} of the search came to nothing: {why}")
     results = [fanned.results[number] for number in sorted(fanned.results)]

@@ -137,7 +137,9 @@ def _complete(slices: Sequence[SliceSeen], budgets: Left, max_deviations: int) -
 
 
 def shares_of(strata: Sequence[Left], count: int) -> list[tuple[Left, ...]]:
-    """The strata of the last level in so many shares at most: neighbours, which have much in common."""
+    """The strata of the last level in so many shares at most: neighbours, which have much in common. Budgets named last
+    tell them apart first: by custom those are what strikes brokers, of whose states there are most."""
+    strata = sorted(strata, key=lambda left: left[::-1])
     count = min(count, len(strata))
     ends = [len(strata) * number // count for number in range(count + 1)]
     return [tuple(strata[start:end]) for start, end in pairwise(ends)]

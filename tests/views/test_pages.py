@@ -39,7 +39,7 @@ def data_of(page: str) -> list[dict[str, object]]:
 
 def test_a_page_fetches_nothing_and_may_not() -> None:
     page = page_html(run_of(filmed(b"m1")))
-    assert "default-src 'none'" in page
+    assert """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style""" in page
     assert not re.search(r"(src|href)=", page)
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
 

@@ -57,11 +57,15 @@ def explored() -> list[Row]:
     assert found.held
     seen, failovers = found.searched, dict(found.marks)["new leader"]
     a_second = failovers / found.seconds
+    shared = explore("P3", 3, jobs=2)
+    assert isinstance(shared, Proof)
+    assert shared.searched == seen
     return [
         Row(
             "P3 within 3 deviations, in coarse steps",
             f"{seen.states:,} states, {seen.transitions:,} transitions, {found.events:,} events in {found.seconds:.1f} s",
         ),
+        Row("the same by two processes", f"{shared.seconds:.1f} s", f"{found.seconds / shared.seconds:.1f}x"),
         Row("events explored", rate(found.events, found.seconds)),
         Row("memory", f"{found.bytes_a_state:,} bytes a state"),
         Row(

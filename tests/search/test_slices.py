@@ -15,7 +15,7 @@ from eventlog.errors import RequestError
 from eventlog.exploring import Counterexample, Proof, explore, space_of
 from eventlog.scenarios import find_scenario
 from eventlog.sim.explore import WorldSpace
-from eventlog.sim.search import BROKEN, search
+from eventlog.sim.search import BROKEN, ENDLESS, Found, Searched, search
 from eventlog.sim.slices import Left, SliceSeen, put_together, shares_of, strata_of
 
 MARKER = "EVENTLOG_TEST_DIES_ONCE"
@@ -98,6 +98,28 @@ def test_the_first_of_what_is_broken_is_the_first_of_the_whole_search() -> None:
         assert sum(bool(part.searched.found) for part in parts) >= 1
         together = put_together(parts[::-1], space.budgets, 2).searched
         assert (together.found, together.stopped_by) == (whole.found, BROKEN)
+
+
+def found_by_way(path: tuple[int, ...], stopped_by: str = BROKEN) -> SliceSeen:
+    """A slice that ended with what it found this way."""
+    way = Found(1, sum([which > 0 for which in path]), 0, path)
+    found, cycle = ({"H2": way}, None) if stopped_by == BROKEN else ({}, way)
+    return SliceSeen(Searched(9, 9, 9, (9,), 0, 0, cycle, found, stopped_by), {}, ((0,),))
+
+
+def test_of_two_that_are_found_the_one_that_a_whole_search_comes_to_first_counts() -> None:
+    """It goes along a benign run and comes to the end of it first; then to what deviates from its first state."""
+    ways = [(0, 0), (3,), (3, 0), (0, 2), (0, 0, 1), (3, 0, 1), (0, 2, 2)]
+    for index, way in enumerate(ways):
+        parts = [found_by_way(later) for later in (*ways[:index:-1], way)]
+        assert put_together(parts, (9,), 2).searched.path == way
+
+
+def test_a_run_without_end_that_ended_a_slice_comes_before_what_is_found_later() -> None:
+    endless = put_together([found_by_way((0, 2)), found_by_way((1, 0), ENDLESS)], (9,), 1).searched
+    assert (endless.stopped_by, endless.found, endless.cycle) == (ENDLESS, {}, Found(1, 1, 0, (1, 0)))
+    met = put_together([found_by_way((0, 2)), found_by_way((1, 0), "")], (9,), 1).searched
+    assert (met.stopped_by, met.path, met.cycle) == (BROKEN, (0, 2), None)
 
 
 def numbers_of(found: object) -> tuple[object, ...]:

@@ -71,6 +71,7 @@ function render({model, el}) {
     const lit = steps[steps.length - 1];
     if (lit) {
       // The step of now is in sight, and as much of what is under it as there is room for.
+      picture.scrollTop = 0;
       const {top, bottom} = lit.getBoundingClientRect(), from = picture.getBoundingClientRect().top;
       picture.scrollTop = Math.max(0, Math.min(bottom - from - picture.clientHeight / 2, top - from - 30));
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eventlog import Cluster
 from eventlog.scenarios import play, scenario_of
 from eventlog.sim.literal import read_literal
 from eventlog.views.explorer import Explorer
@@ -129,6 +130,32 @@ def test_a_plain_writer_is_broken_by_two_clicks(page: Any) -> None:
     page.wait_for_function("document.querySelector('.literal').textContent.includes('reply_lost')")
     assert "duplicated" in page.locator(".verdict").inner_text()
     assert " 0 duplicated" not in page.locator(".verdict").inner_text()
+
+
+def shop(cluster: Cluster) -> None:
+    cluster.create_topic("orders")
+    producer = cluster.producer("shop", idempotence=False, request_timeout_ms=1000, linger_ms=0, batch_size=0)
+    for number in range(12):
+        producer.send("orders", f"order-{number}")
+        producer.flush()
+
+
+def test_a_program_of_ones_own_is_forked_and_the_step_of_now_is_in_sight(page: Any) -> None:
+    hosted = Hosted(page, Explorer(shop))
+    explorer = hosted.explorer
+    inside = """() => {
+      const all = document.querySelectorAll(".picture [data-step]"), step = all[all.length - 1].getBoundingClientRect();
+      const view = document.querySelector(".picture").getBoundingClientRect();
+      return view.top <= step.top && step.bottom <= view.bottom;
+    }"""
+    page.wait_for_function(inside)
+    assert page.evaluate("document.querySelector('.picture').scrollTop > 0")
+    assert "Explorer(the program, deviations=the literal) takes it" in page.locator(".el").inner_text()
+    page.locator(".slider").fill(str(explorer.stops[6]))
+    wait_for_index(hosted, explorer.stops[6])
+    page.locator(".forks button", has_text="drop the answer: shop produces").first.click()
+    page.wait_for_function("document.querySelector('.verdict').textContent.includes(' 1 duplicated')")
+    page.wait_for_function(inside)
 
 
 def test_a_click_on_a_message_says_why(hosted: Hosted) -> None:

@@ -115,6 +115,8 @@ class DeleteTopics(ByKio):
 
     async def answer(self, call: Call) -> Values:
         rows = []
+        if any((name is None) == (topic_id is None) for name, topic_id in self._wanted(call)):
+            return self.refuse(call, ErrorCode.INVALID_REQUEST)
         for name, topic_id in self._wanted(call):
             known = name if topic_id is None else find_topic(call.door.world.controller.image, topic_id)
             if known is None:
@@ -131,11 +133,10 @@ class DeleteTopics(ByKio):
 
     @staticmethod
     def _wanted(call: Call) -> list[tuple[str | None, bytes | None]]:
-        """(name, id) of each: one of them."""
+        """(name, id) of each: one of them, the other is None."""
         if call.version < 6:
             return [(name, None) for name in call.asked.topic_names]
-        # A null id stands beside a name, and the other way round.
-        return [(each.name, None if each.name is not None else each.topic_id.bytes) for each in call.asked.topics]
+        return [(each.name, None if each.topic_id is None else each.topic_id.bytes) for each in call.asked.topics]
 
     @staticmethod
     def _row(call: Call, name: str | None, topic_id: bytes | None, error: int, message: str = "") -> Values:

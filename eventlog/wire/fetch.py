@@ -106,7 +106,8 @@ class Fetch:
         asked: Asked = call.asked
         if asked.session_id:
             return Answer(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
-        unknown = [wanted for wanted in asked.partitions if is_unknown_id(wanted.topic_partition.topic)]
+        is_by_id = call.version >= BY_ID_FROM
+        unknown = [wanted for wanted in asked.partitions if is_by_id and is_unknown_id(wanted.topic_partition.topic)]
         if unknown:
             return Answer(
                 ErrorCode.NONE,

@@ -22,13 +22,14 @@ from eventlog.values import Record, TopicPartition, record_batch
 from eventlog.wire.admin import ByKio, Values, grouped
 from eventlog.wire.call import Call
 from eventlog.wire.primitives import NO_UUID, Reader, Writer
-from eventlog.wire.topics import find_topic, uuid_of
+from eventlog.wire.topics import bytes_of, find_topic, id_of_topic, is_unknown_id, topic_of
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 PARTITIONS: Final = 4
 """Kafka has 50 (`offsets.topic.num.partitions`), which costs and tells nothing more here."""
 COMMIT_TIMEOUT_MS: Final = 5_000
 GROUP: Final = 0
+BY_ID_FROM: Final = 10
 NO_OFFSET: Final = -1
 _KEY_VERSION: Final = 1
 _VALUE_VERSION: Final = 4
@@ -107,12 +108,6 @@ def _read_value(value: bytes) -> Committed:
     return Committed(offset, leader_epoch, metadata, value[-len(NO_UUID) :])
 
 
-def _id_of(call: Call, where: TopicPartition) -> bytes:
-    """Of the topic that has this name now; zeros for none, which nothing is committed for."""
-    known = call.image.topics.get(where.topic)
-    return NO_UUID if known is None else uuid_of(known.topic_id)
-
-
 def _find_replica(call: Call, group: str) -> Replica | None:
     """The group's partition, if the broker that was asked leads it."""
     broker = call.door.world.find_broker(call.broker_id)
@@ -172,7 +167,7 @@ class OffsetCommit(ByKio):
             )
             if where in call.image.partitions:
                 leader_epoch = getattr(each, "committed_leader_epoch", -1)
-                of_topic = _id_of(call, where)
+                of_topic = id_of_topic(call.image, where.topic)
                 committed = Committed(each.committed_offset, leader_epoch, each.committed_metadata or "", of_topic)
                 records.append(Record(_key(asked.group_id, where), _value(committed, now_ms), now_ms))
         failed = ErrorCode.NONE
@@ -190,8 +185,8 @@ class OffsetCommit(ByKio):
         wanted = []
         for topic in call.asked.topics:
             topic_id = NO_UUID
-            if call.version >= 10:
-                topic_id = NO_UUID if topic.topic_id is None else topic.topic_id.bytes
+            if call.version >= BY_ID_FROM:
+                topic_id = bytes_of(topic.topic_id)
                 name = find_topic(call.image, topic_id) or ""
             else:
                 name = topic.name
@@ -236,11 +231,16 @@ class OffsetFetch(ByKio):
         committed = {
             where: known
             for where, known in shard.committed.get(group, {}).items()
-            if known.topic_id == _id_of(call, where)
+            if known.topic_id == id_of_topic(call.image, where.topic)
         }
         wanted = list(committed) if topics is None else self._wanted(call, topics)
         nothing = Committed(NO_OFFSET, -1, "")
-        rows = [(where, self._row(where, committed.get(where, nothing))) for where in wanted]
+        rows = [
+            (where, self._row(where, nothing, ErrorCode.UNKNOWN_TOPIC_ID))
+            if call.version >= BY_ID_FROM and is_unknown_id(where.topic)
+            else (where, self._row(where, committed.get(where, nothing)))
+            for where in wanted
+        ]
         return {"group_id": group, "topics": self._named(call, rows)}
 
     @staticmethod
@@ -257,16 +257,16 @@ class OffsetFetch(ByKio):
     def _wanted(call: Call, topics: Any) -> list[TopicPartition]:
         wanted = []
         for topic in topics:
-            name = topic.name if call.version < 10 else find_topic(call.image, topic.topic_id.bytes) or ""
+            name = topic.name if call.version < BY_ID_FROM else topic_of(call.image, bytes_of(topic.topic_id))
             wanted += [TopicPartition(name, each) for each in topic.partition_indexes]
         return wanted
 
     @staticmethod
     def _named(call: Call, rows: list[tuple[TopicPartition, Values]]) -> list[Values]:
         topics = grouped(rows)
-        for topic in topics:
-            known = call.image.topics.get(topic["name"])
-            topic["topic_id"] = NO_UUID if known is None else uuid_of(known.topic_id)
+        if call.version >= BY_ID_FROM:
+            for topic in topics:
+                topic["topic_id"] = id_of_topic(call.image, topic["name"])
         return topics
 
     def _refused(self, call: Call, group: str, topics: Any, error: int) -> Values:

@@ -52,7 +52,8 @@ class Produce:
             if request.partitions:
                 call.door.tell(call.way, request)
             return None
-        unknown = [wanted for wanted in request.partitions if is_unknown_id(wanted.topic_partition.topic)]
+        is_by_id = call.version >= BY_ID_FROM
+        unknown = [wanted for wanted in request.partitions if is_by_id and is_unknown_id(wanted.topic_partition.topic)]
         known = [wanted for wanted in request.partitions if wanted not in unknown] if unknown else request.partitions
         replies: list[ProducePartitionReply] = []
         if known:

@@ -143,6 +143,16 @@ def test_a_topic_is_deleted_by_its_id(kafka: EventlogKafka, client: RawClient) -
     assert (gone.name, gone.error_code) == ("orders", 0)
 
 
+@pytest.mark.parametrize("names_both", [True, False])
+def test_a_topic_to_delete_is_named_by_its_name_or_its_id(
+    kafka: EventlogKafka, client: RawClient, names_both: bool
+) -> None:
+    odd = {"name": "orders", "topic_id": orders_id(kafka)} if names_both else {"name": None}
+    answer = client.ask(20, 6, timeout=1000, topics=[{"name": "orders"}, odd])
+    assert [each.error_code for each in answer.responses] == [42, 42]
+    assert "orders" in kafka.cluster._world.controller.image.topics
+
+
 def test_a_topic_made_anew_is_empty_and_another_one(kafka: EventlogKafka, client: RawClient) -> None:
     for value in (b"a", b"b"):
         assert Confluent.write(kafka.bootstrap, "orders", [value], True) == [0]
@@ -352,6 +362,21 @@ def test_offsets_are_kept_by_every_version(kafka: EventlogKafka, client: RawClie
         assert fetch(keeper, version, "g", topic_id) == (0, 42)
         assert commit(keeper, version, "g", 43, topic_id, member_id="somebody") == 25
         assert commit(keeper, version, "", 43, topic_id) == 24
+        if version >= 10:  # an id that nobody has, and none at all
+            for unknown in (b"\x07" * 16, bytes(16)):
+                assert commit(keeper, version, "g", 44, unknown) == 100
+                assert fetch(keeper, version, "g", unknown) == (100, -1)
+
+
+def test_a_name_that_no_topic_can_have_is_unknown(kafka: EventlogKafka, client: RawClient) -> None:
+    with coordinator(kafka, client, "g") as keeper:
+        topics = [{"name": "id:no", "partition_indexes": [0]}]
+        (topic,) = keeper.ask(9, 8, groups=[{"group_id": "g", "topics": topics}]).groups[0].topics
+    assert (topic.name, topic.partitions[0].error_code, topic.partitions[0].committed_offset) == ("id:no", 0, -1)
+    answer = client.ask(PRODUCE, 9, **produced("id:no", BATCH)).responses[0]
+    assert (answer.name, answer.partition_responses[0].error_code) == ("id:no", 3)
+    answer = client.ask(FETCH, 12, **fetched("id:no", 0)).responses[0]
+    assert (answer.topic, answer.partitions[0].error_code) == ("id:no", 3)
 
 
 def test_offsets_outlive_their_coordinator(kafka: EventlogKafka, client: RawClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from time import perf_counter
 from typing import Any
 
 from eventlog.cli.scenario import add_scenario, scenario_of_arguments
@@ -32,9 +33,13 @@ def _explore(arguments: argparse.Namespace) -> int:
 
     scenario = scenario_of_arguments(arguments)
 
+    start_s = perf_counter()
+
     def advance(done: Any) -> None:
+        rate = done.states / max(perf_counter() - start_s, 1e-9)
         print(
-            f"\r{done.states:,} states, {done.level} deviations, {done.entered:,} of {done.frontier:,} ",
+            f"\r{done.states:,} states, {rate:,.0f} a second, {done.level} deviations, {done.entered:,} of "
+            f"{done.frontier:,} ",
             end="",
             file=sys.stderr,
             flush=True,

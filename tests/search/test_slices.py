@@ -16,7 +16,7 @@ from eventlog.exploring import Counterexample, Proof, explore, space_of
 from eventlog.scenarios import find_scenario
 from eventlog.sim.explore import WorldSpace
 from eventlog.sim.search import BROKEN, ENDLESS, Found, Searched, search
-from eventlog.sim.slices import Left, SliceSeen, put_together, shares_of, strata_of
+from eventlog.sim.slices import Left, SliceSeen, Tally, put_together, shares_of, strata_of
 
 MARKER = "EVENTLOG_TEST_DIES_ONCE"
 
@@ -122,6 +122,15 @@ def test_a_run_without_end_that_ended_a_slice_comes_before_what_is_found_later()
     assert (met.stopped_by, met.path, met.cycle) == (BROKEN, (0, 2), None)
 
 
+def test_of_a_stratum_that_one_saw_in_part_and_another_as_a_whole_the_whole_counts() -> None:
+    part, whole = Tally(), Tally()
+    part.states, part.steps, whole.states, whole.steps = 5, 6, 9, 12
+    seen = [found_by_way((1,))._replace(tallies={(0,): tally}) for tally in (part, whole)]
+    for slices in (seen, seen[::-1]):
+        together = put_together(slices, (1,), 1).searched
+        assert (together.states, together.transitions) == (9, 12)
+
+
 def numbers_of(found: object) -> tuple[object, ...]:
     assert isinstance(found, Proof)
     seen = found.searched
@@ -135,6 +144,14 @@ def test_two_processes_prove_what_one_proves() -> None:
 def test_any_executor_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
         assert numbers_of(explore("one broker", 4, executor=executor)) == numbers_of(explore("one broker", 4))
+
+
+def test_slices_that_reach_a_bound_prove_what_they_saw_and_say_so() -> None:
+    with ThreadPoolExecutor(2) as executor:
+        found = explore("P2", 3, max_states=300, executor=executor)
+    assert isinstance(found, Proof)
+    assert (found.held, found.complete, found.searched.stopped_by) == (False, 1, "states")
+    assert "within 1 deviations (of 3: stopped by states)" in found.report()
 
 
 def test_a_slice_whose_worker_died_is_done_again_and_counted_once(

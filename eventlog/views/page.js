@@ -124,7 +124,7 @@
       const free = width - x - 16, left = free < label.length * 6.9 && x > width / 2;
       draw("text", {x: left ? x - 11 : x + 11, y: 28, "text-anchor": left ? "end" : "start"}, group, fit(label, left ? x - LEFT : free));
     } else {
-      const mended = ["restart", "heal", "resume", "rejoin"].includes(fault);
+      const mended = tone !== "bad";
       const mark = kind === "fault" && !mended ? "⚡" : "◆";
       if (kind === "fault") for (const x of ends) draw("path", {class: "cross", d: `M${x - 6} 18l12 12m0 -12l-12 12`, opacity: mended ? 0 : 1}, group);
       draw("text", {x: LEFT, y: 28}, group, fit(`${mark} ${label}`, width - LEFT));

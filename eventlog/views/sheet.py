@@ -30,9 +30,6 @@ NOTE: Final = "note"
 FAULT: Final = "fault"
 BAND: Final = "band"
 
-ENDED: Final = ("restart", "heal", "resume", "rejoin", "stop")
-"""What a fault's row is called when something is over, or was asked for in order."""
-
 GOOD: Final = "good"
 BAD: Final = "bad"
 PLAIN: Final = ""
@@ -62,6 +59,11 @@ class Row(NamedTuple):
     event: int = 0
     events: int = 1
     is_important: bool = False
+
+    @property
+    def is_struck(self) -> bool:
+        """It tells of a fault; where one is over, nothing bad happens."""
+        return self.fault != "" and self.tone == BAD
 
     def __str__(self) -> str:
         where = f"{self.source} to {', '.join(self.targets)}: " if self.source else ""

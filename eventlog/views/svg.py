@@ -18,7 +18,6 @@ from eventlog.views.sheet import (
     ARROW,
     BAD,
     BAND,
-    ENDED,
     FAULT,
     GOOD,
     LATE,
@@ -233,7 +232,7 @@ class Drawing(Pen):
 
     def _columns(self) -> None:
         sheet = self.sheet
-        faults = [text_width(row.fault, 11, True) + 14 for row in sheet.rows if row.fault and row.fault not in ENDED]
+        faults = [text_width(row.fault, 11, True) + 14 for row in sheet.rows if row.is_struck]
         self.left = PAD + max(96, *faults, 0) + 10
         actors = sheet.actors or ("",)
         gaps = [96.0] * len(actors)
@@ -365,7 +364,7 @@ class Drawing(Pen):
             _, width = self._said_width(row)
             for text, _ in self._said(row):
                 bottom += 14 * len(wrapped(text, width, 11))
-            bottom = max(bottom, top + (34 if row.fault and row.fault not in ENDED else 28))
+            bottom = max(bottom, top + (34 if row.is_struck else 28))
             placed.append(_Placed(row, top, line, bottom + 4))
             top = bottom + (24 if number in gaps else 6)
         return placed
@@ -400,7 +399,7 @@ class Drawing(Pen):
             self.path(f"M6 {place.top:.1f}v{height:.1f}", "lt", ' stroke-width="3"')
         stamp_y = place.line + 4
         start_ms = self.sheet.rows[0].at_ms
-        struck = row.fault and row.fault not in ENDED
+        struck = row.is_struck
         if struck and row.kind == ARROW:
             stamp_y = max(place.top + 14, place.line - 6)
         self.text(PAD, stamp_y, f"{number + 1}", is_bold=True)
@@ -474,7 +473,7 @@ class Drawing(Pen):
         """A fault or what the controller told: a bar over all columns, and a mark at those it concerns."""
         row = place.row
         lines = self._label_lines(row)
-        fill = "fb" if row.kind == FAULT and row.fault not in ENDED else "cb"
+        fill = "fb" if row.kind == FAULT and row.is_struck else "cb"
         height = 15 * len(lines) + 7
         begin = self.left - 4
         self.rect(begin, place.line - 13, self.right - begin, height, fill, ' rx="4"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Final
 
-from eventlog.views.sheet import AGAIN, ARROW, ENDED, FAULT, LATE, LOST, NOTE, SOLID, Row, Sheet, Strip
+from eventlog.views.sheet import AGAIN, ARROW, FAULT, LATE, LOST, NOTE, SOLID, Row, Sheet, Strip
 
 LINES: Final = {SOLID: "─", LOST: "╌", AGAIN: "═", LATE: "┈"}
 LEGEND: Final = {
@@ -69,7 +69,7 @@ def _row(row: Row, centre: dict[str, int], total: int, stamp: str) -> list[str]:
     elif row.kind == NOTE:
         _put(line, centre[row.targets[0]], f"● {row.label}")
     else:
-        mark = "⚡" if row.kind == FAULT and row.fault not in ENDED else "◆"
+        mark = "⚡" if row.kind == FAULT and row.is_struck else "◆"
         name = f"{row.fault}: " if row.kind == FAULT and mark == "⚡" else ""
         _put(line, LEFT, f"{mark} {name}{row.label} ")
     below = [text for text in (beyond, *([row.told] if row.style == AGAIN or row.tone == "bad" else [])) if text]
@@ -139,7 +139,7 @@ def known_text(sheet: Sheet) -> list[str]:
 def legend_text(sheet: Sheet) -> list[str]:
     """What the signs mean, of those that occur."""
     signs = [LEGEND[style] for style in sheet.styles]
-    if any(row.fault and row.fault not in ENDED for row in sheet.rows):
+    if any(row.is_struck for row in sheet.rows):
         signs.append("⚡ a fault, by its name")
     strips = [strip for moment in sheet.moments for strip in moment.strips]
     cells = [cell for strip in strips for cell in strip.cells]

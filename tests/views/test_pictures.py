@@ -385,6 +385,23 @@ def test_of_each_sort_that_matters_the_first_is_shown() -> None:
     assert any("DUPLICATE" in row.label for row in sheet.rows)
 
 
+def test_the_end_of_a_fault_is_no_fault(five: Film) -> None:
+    cluster = Cluster(3, deviations=[("w produces orders-0 @0 try 0", 1, "clog", "w>broker-1", 400)])
+    cluster.create_topic("orders")
+    writer = cluster.producer("w", **ALONE)
+    writer.send("orders", "m0")
+    writer.flush()
+    cluster.advance(500)
+    (sheet,) = ladder(cluster).sheets
+    assert [(row.label, row.is_struck) for row in sheet.rows if row.fault] == [
+        ("clog: w to broker-1", True),
+        ("healed: w to broker-1", False),
+    ]
+    assert len(re.findall("◆ healed: w to broker-1", ladder(cluster).text)) == 1
+    for row in ladder(five).sheets[0].rows:
+        assert row.is_struck is (row.fault in ("reply_lost", "crash")), row
+
+
 def test_arrows_differ_in_more_than_colour(told: dict[str, Ladder]) -> None:
     """Solid, dashed with a cross, double, dotted."""
 

@@ -42,8 +42,15 @@ def store(notebook: Any, path: Path) -> None:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        whole: list[Any] = []
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGET, None)
+            if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+                whole[-1].text += output.text
+            else:
+                whole.append(output)
+        if whole:
+            cell.outputs = whole
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 

@@ -599,7 +599,11 @@ class Drawing(Pen):
         if not rows:
             return []
         return [
-            max([text_width(text, 11, True) for text in (*KNOWN_HEADS[index], *[row[index] for row in rows])]) + 16
+            max(
+                *[text_width(head, 11, True) for head in KNOWN_HEADS[index]],
+                *[text_width(row[index], 11) for row in rows],
+            )
+            + 9
             for index in range(len(KNOWN_HEADS))
         ]
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from eventlog.check import Verdict
 from eventlog.clients import Producer
 from eventlog.cluster import Cluster
-from eventlog.errors import RequestError
+from eventlog.errors import FatalError, RequestError
 from eventlog.messages import Envelope
 from eventlog.messages.broker_api import ProduceReply, ProduceRequest
 from eventlog.messages.user_api import ConsumedRecord
@@ -189,18 +189,21 @@ class Job:
 
 
 class Outcome(NamedTuple):
-    """What became of one writer's events. `cluster` still holds its history and trace."""
+    """What became of one writer's events. `cluster` still holds its history and trace.
+
+    `producers` are more than one where one was finished by an error, as librdkafka's can be: another went on.
+    """
 
     writer: str
     cluster: Cluster
-    producer: Producer
+    producers: tuple[Producer, ...]
     verdict: Verdict
     virtual_ms: int
     literal: str
 
     @property
     def retries(self) -> int:
-        return self.producer.retries
+        return sum(producer.retries for producer in self.producers)
 
     @property
     def duplicates_recognised(self) -> int:
@@ -212,7 +215,7 @@ class Outcome(NamedTuple):
 
     @property
     def epoch_bumps(self) -> int:
-        return self.producer.epoch_bumps
+        return sum(producer.epoch_bumps for producer in self.producers)
 
     def log(self) -> list[ConsumedRecord]:
         """The committed log, partition by partition."""
@@ -248,13 +251,13 @@ def run(
     if began is not None:
         began(cluster)
     is_idempotent = writer == IDEMPOTENT
-    producer = cluster.producer(
-        WRITER,
-        enable_idempotence=is_idempotent,
-        acks=-1 if is_idempotent else job.acks,
-        max_in_flight=job.max_in_flight,
-        behaves_like=job.behaves_like,
-    )
+    settings = {
+        "enable_idempotence": is_idempotent,
+        "acks": -1 if is_idempotent else job.acks,
+        "max_in_flight": job.max_in_flight,
+        "behaves_like": job.behaves_like,
+    }
+    producers = [cluster.producer(WRITER, **settings)]
     cluster.create_topic(TOPIC, job.partitions)
     start_ms = cluster.now_ms
     sent = 0
@@ -262,7 +265,11 @@ def run(
         due_ms = start_ms + round(at_ms / job.speed)
         if due_ms > cluster.now_ms:
             cluster.advance(due_ms - cluster.now_ms)
-        producer.send(TOPIC, value, key)
+        try:
+            producers[-1].send(TOPIC, value, key)
+        except FatalError:
+            producers.append(cluster.producer(f"{WRITER}-{len(producers) + 1}", **settings))
+            producers[-1].send(TOPIC, value, key)
         sent += 1
         if progress is not None and sent % 20 == 0:
             progress(sent)
@@ -272,7 +279,7 @@ def run(
     verdict = cluster.check(literal=literal)
     if progress is not None:
         progress(sent)
-    return Outcome(writer, cluster, producer, verdict, virtual_ms, literal)
+    return Outcome(writer, cluster, tuple(producers), verdict, virtual_ms, literal)
 
 
 def literal_of(job: Job, writer: str, cluster: Cluster) -> str:

@@ -15,11 +15,13 @@ class Summary:
         self.seed = seed
         self.real_s = real_s
         self.rows = [numbers(plain, events), numbers(idempotent, events)]
+        self.finished = len(idempotent.producers) - 1
+        """How many idempotent producers were finished by an error, so that another one went on."""
         self.idempotent_held = idempotent.verdict.held
         self.report = "" if self.idempotent_held else idempotent.verdict.report()
         # (excuse, promise) and in how many places.
         self.excused = {
-            (promise.why, promise.promise): promise.excused
+            (promise.excuse, promise.promise): promise.excused
             for promise in idempotent.verdict.promises
             if promise.excused
         }
@@ -97,6 +99,14 @@ def print_ending(summaries: list[Summary], events: int) -> None:
         own = "the idempotent one none: every acknowledged event is there once, in order"
     recognised = count_of(idempotent[7], "repeated batch was", "repeated batches were")
     print(f"\n{said}; under the same faults {own} ({recognised} recognised).")
+    finished = sum(summary.finished for summary in summaries)
+    if finished:
+        many = count_of(
+            finished, "idempotent producer was finished by an error", "idempotent producers were finished by errors"
+        )
+        print(
+            f"{many}, as librdkafka's are by a batch out of order; what they still had failed, and a new one went on."
+        )
     for why, places in excuses(summaries).items():
         named = ", ".join(
             [

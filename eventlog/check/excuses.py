@@ -141,12 +141,9 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
     begun, ended = index.span(number)
     if index.run is not None and index.run.client == LIBRDKAFKA and _gave_up_before(index, number, begun, ended):
         return Cause(EXCUSED, LATE_COPY)
-    if (
-        index.run is not None
-        and index.run.client == LIBRDKAFKA
-        and _was_refused_elsewhere(index, earlier, begun, ended)
-    ):
-        return Cause(EXCUSED, RAISED_ELSEWHERE)
+    if index.run is not None and index.run.client == LIBRDKAFKA:
+        if _was_refused_elsewhere(index, earlier, begun, ended) or _gave_up_elsewhere(index, number, begun, ended):
+            return Cause(EXCUSED, RAISED_ELSEWHERE)
     for place, *whose in index.memo(_refused_as_too_old):
         if begun <= place <= ended and whose == [earlier.final.name, first_id, first_epoch]:
             return Cause(EXCUSED, WINDOW_PASSED)
@@ -179,6 +176,19 @@ def _was_refused_elsewhere(index: Index, earlier: Place, begun: int, ended: int)
         and (row.producer_id, row.producer_epoch) == earlier.batch[2:4]
         and TopicPartition(row.topic, row.partition) != earlier.final.name
         for row in index.refused_rows
+    )
+
+
+def _gave_up_elsewhere(index: Index, number: int, begun: int, ended: int) -> bool:
+    """True when, while a send was under way, one of its producer to another partition was given up unanswered."""
+    sent, end = index.sent.get(number), index.acked.get(number) or index.failed.get(number)
+    return sent is not None and any(
+        row.may_be_written
+        and row.producer == sent.producer
+        and begun <= index.position(row) <= ended
+        and (end is None or (row.topic, row.partition) != (end.topic, end.partition))
+        for row in index.failed_rows
+        if row is not end
     )
 
 

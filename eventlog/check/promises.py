@@ -188,8 +188,8 @@ EXCUSES: dict[str, str] = {
         "later one again."
     ),
     RAISED_ELSEWHERE: (
-        "Another partition refused a batch out of order; librdkafka raises its epoch for all partitions at once and sends "
-        "what is unanswered under the new one, this partition's copy too, which was written."
+        "Another partition refused a batch out of order, or a message to it timed out; librdkafka raises its epoch for all "
+        "partitions at once and sends what is unanswered under the new one, this partition's copy too, which was written."
     ),
     EVERY_COPY_LOST: "Every in-sync replica that held the record lost the end of its log in a crash (TailLost).",
     DISK_WIPED: "Every in-sync replica that held the record lost it in crashes, one of them with its whole disk.",
@@ -272,7 +272,7 @@ _EXCUSED_BY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (ONE_BATCH_MEMORY, (FORGETS,), ("H2", "H3", "H14")),
     (WINDOW_PASSED, (MOVES, LIES), ("H2", "H3")),
     (LATE_COPY, (STALLS,), ("H2", "H3")),
-    (RAISED_ELSEWHERE, (REFUSES, FORGETS), ("H2", "H3")),
+    (RAISED_ELSEWHERE, (REFUSES, FORGETS, STALLS), ("H2", "H3")),
     (EVERY_COPY_LOST, (LOSES,), ("H5", "H6", "H7", "A1", "A3")),
     (DISK_WIPED, (WIPES,), ("H5", "H6", "H7", "A1", "A3")),
     (UNCLEAN_ELECTION, (LOSES, WIPES, FORCES), ("H5", "H6", "H7", "A1", "A3")),

@@ -55,7 +55,10 @@ class Finding(NamedTuple):
 
 
 class PromiseResult(NamedTuple):
-    """How one promise stands. `places` is the number of places found, of which `broken` and `excused` are so."""
+    """How one promise stands. `places` is the number of places found, of which `broken` and `excused` are so.
+
+    `why` is the cause of the gravest place; `excuse` that of the first excused one, or empty.
+    """
 
     promise: str
     status: str
@@ -63,6 +66,7 @@ class PromiseResult(NamedTuple):
     broken: int
     excused: int
     why: str
+    excuse: str
 
 
 class Outcome:
@@ -122,7 +126,7 @@ class Outcome:
         else:
             status, why = HELD, ""
         count = self.broken + self.excused + self.not_promised
-        return PromiseResult(promise_id, status, count, self.broken, self.excused, why)
+        return PromiseResult(promise_id, status, count, self.broken, self.excused, why, self.causes.get(EXCUSED, ""))
 
 
 def most_damning_first(finding: Finding) -> tuple[int, int, int]:

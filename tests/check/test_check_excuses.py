@@ -183,7 +183,7 @@ def test_librdkafkas_late_copy_is_excused_by_the_message_that_timed_out():
     assert stands("H2", *late_copy(timed_out), run=LIBRDKAFKA) == (EXCUSED, "late copy")
     assert stands("H2", *late_copy(timed_out), run=RUN._replace(client="java"))[0] == BROKEN
     assert stands("H2", *late_copy(), run=LIBRDKAFKA)[0] == BROKEN
-    for other in ({"may_be_written": False}, {"producer": "q"}, {"partition": 1}, {"send_numbers": (2,)}):
+    for other in ({"may_be_written": False}, {"producer": "q"}, {"send_numbers": (2,)}):
         assert stands("H2", *late_copy(timed_out._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
 
 
@@ -203,6 +203,14 @@ def test_librdkafkas_epoch_for_all_partitions_is_excused_by_the_refusal_in_anoth
     assert stands("H2", *raised_elsewhere(), run=LIBRDKAFKA)[0] == BROKEN
     for other in ({"partition": 0}, {"producer_id": 8}, {"producer_epoch": 1}, {"error": "INVALID_PRODUCER_EPOCH"}):
         assert stands("H2", *raised_elsewhere(there._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
+
+
+def test_librdkafkas_epoch_for_all_partitions_is_excused_by_a_message_to_another_that_timed_out():
+    timed_out = Failed(50, "p", "t", 1, (5,), "REQUEST_TIMED_OUT", True, 2)
+    assert stands("H2", *raised_elsewhere(timed_out), run=LIBRDKAFKA) == (EXCUSED, "epoch raised elsewhere")
+    assert stands("H2", *raised_elsewhere(timed_out), run=RUN._replace(client="java"))[0] == BROKEN
+    for other in ({"may_be_written": False}, {"producer": "q"}, {"partition": 0}):
+        assert stands("H2", *raised_elsewhere(timed_out._replace(**other)), run=LIBRDKAFKA)[0] == BROKEN
 
 
 # -- recovery

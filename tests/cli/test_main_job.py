@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eventlog.run import IDEMPOTENT, PLAIN, SAMPLE_KEY, SAMPLE_TIME, Job, read_events, run, sample_lines
+from eventlog.summary import Summary, print_ending
 
 EVENTS = read_events(sample_lines(), SAMPLE_KEY, SAMPLE_TIME).events
 
@@ -61,3 +62,25 @@ def test_checks_change_nothing() -> None:
     events = EVENTS[:200]
     digests = [run(Job(), events, checks=checks).cluster.trace_digest() for checks in ("off", "cheap", "full")]
     assert digests[0] == digests[1] == digests[2]
+
+
+def test_where_librdkafkas_producer_is_finished_by_an_error_another_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = run(replace(Job(), seed=126, behaves_like="librdkafka"), EVENTS[:300], IDEMPOTENT)
+    assert [producer.name for producer in outcome.producers] == ["writer", "writer-2"]
+    assert outcome.verdict.held
+    counts = outcome.verdict.counts
+    assert counts.sent == 301, "the one that was not taken was sent again"
+    assert counts.acknowledged + counts.failed == 301
+    assert outcome.retries == sum(producer.retries for producer in outcome.producers) > 0
+    print_ending([Summary(outcome, outcome, 300, 0.0, 126)], 300)
+    assert "1 idempotent producer was finished by an error" in capsys.readouterr().out
+
+
+def test_what_is_excused_is_told_beside_what_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = run(replace(Job(), seed=15), EVENTS, IDEMPOTENT)
+    (excused,) = [promise for promise in outcome.verdict.promises if promise.promise == "H2"]
+    assert excused.excuse == "memory of one batch"
+    both = excused._replace(status="broken", broken=1, why="the broker did not recognise it")
+    broken = replace(outcome.verdict, promises=(both,))
+    print_ending([Summary(outcome._replace(verdict=broken), outcome._replace(verdict=broken), 842, 0.0, 15)], 842)
+    assert "Excused, memory of one batch" in capsys.readouterr().out

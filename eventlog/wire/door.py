@@ -296,6 +296,14 @@ class Door:
     def _say(self, way: Connection, message: Any) -> None:
         self._to_visitors(Say(Envelope(VISITORS, way.server, way, self._next_correlation_id, message)))
 
+    def wait_ms(self, at_most_ms: int) -> int:
+        """How long one who asked to wait `at_most_ms` waits in vain: down to three quarters of it, so that those who wait
+        are woken together. Who comes again at once waits nearly all of it from then on. By a manual clock: all of it."""
+        step_ms = at_most_ms // 4
+        if self.clock == "manual" or step_ms <= 1:
+            return at_most_ms
+        return at_most_ms - (self._clock_ms() + at_most_ms) % step_ms
+
     def _to_visitors(self, message: Say | Sleep) -> None:
         world, now_ms = self.world, self._clock_ms()
         world.run_until(now_ms)

@@ -115,7 +115,8 @@ class Fetch:
             )
         if not asked.partitions:
             return Answer(ErrorCode.NONE)
-        reply: FetchReply = await call.ask(asked.request)
+        request = asked.request
+        reply: FetchReply = await call.ask(request._replace(max_wait_ms=call.door.wait_ms(request.max_wait_ms)))
         return Answer(ErrorCode.NONE, reply.partitions)
 
     @staticmethod

@@ -122,3 +122,16 @@ def test_only_small_requests_are_remembered(door: Door, client: RawClient) -> No
         (connection,) = door.connections.values()
         assert isinstance(connection, ClientConnection)
         assert (connection._last is not None) == is_remembered
+
+
+def test_who_waits_in_vain_is_woken_with_others_and_never_later_than_asked(door: Door) -> None:
+    now_ms = door._clock_ms()
+    ends: dict[int, None] = {}
+    for asked_at_ms in range(now_ms - now_ms % 500, now_ms - now_ms % 500 + 500):
+        door._clock_ms = lambda asked_at_ms=asked_at_ms: asked_at_ms  # type: ignore[method-assign]
+        assert 375 < door.wait_ms(500) <= 500
+        ends[asked_at_ms + door.wait_ms(500)] = None
+    assert len(ends) == 4, "in each half second"
+    assert [door.wait_ms(wait_ms) for wait_ms in (0, 1, 7)] == [0, 1, 7]
+    door.clock = "manual"
+    assert door.wait_ms(500) == 500

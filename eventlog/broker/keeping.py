@@ -14,9 +14,9 @@ from eventlog.messages.controller_api import ControlledShutdownReply, Controlled
 SHUTDOWN_WAIT_MS: Final = 300_000
 """How long a stopping broker waits for the controller to move its leaderships, before it ends without (`KafkaServer`)."""
 CLEAN_SHUTDOWN: Final = "clean_shutdown"
+"""Checkpoint of the broker epoch that ended in order: proof, at the next registration, that its disk lacks nothing."""
 TOPIC_ID: Final = "topic_id"
 """In a log's store: whose log it is (Kafka's `partition.metadata`)."""
-"""Checkpoint of the broker epoch that ended in order: proof, at the next registration, that its disk lacks nothing."""
 
 
 class Keeping(BrokerProcess):

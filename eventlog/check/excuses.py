@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from eventlog.check.final import FinalLog
-from eventlog.check.history import Acked, Fault, Forgot, LogBatch
+from eventlog.check.history import Acked, Failed, Fault, Forgot, LogBatch
 from eventlog.check.index import Index
 from eventlog.check.promises import (
     BROKEN,
@@ -139,10 +139,13 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
         if earlier.final.log.log_start_offset <= 0 and takes_any_first(index):
             return Cause(EXCUSED, UNKNOWN_PRODUCER)
     begun, ended = index.span(number)
-    if index.run is not None and index.run.client == LIBRDKAFKA and _gave_up_before(index, number, begun, ended):
-        return Cause(EXCUSED, LATE_COPY)
     if index.run is not None and index.run.client == LIBRDKAFKA:
-        if _was_refused_elsewhere(index, earlier, begun, ended) or _gave_up_elsewhere(index, number, begun, ended):
+        end = index.acked.get(number) or index.failed.get(number)
+        given_up = _given_up(index, number, end, begun, ended)
+        if any(_may_be_beside(row, end) and any(0 <= n < number for n in row.send_numbers) for row in given_up):
+            return Cause(EXCUSED, LATE_COPY)
+        is_elsewhere = any(end is None or not _may_be_beside(row, end) for row in given_up)
+        if is_elsewhere or _was_refused_elsewhere(index, earlier, begun, ended):
             return Cause(EXCUSED, RAISED_ELSEWHERE)
     for place, *whose in index.memo(_refused_as_too_old):
         if begun <= place <= ended and whose == [earlier.final.name, first_id, first_epoch]:
@@ -157,15 +160,23 @@ def _raised_epoch(index: Index, number: int, earlier: Place, later: Place) -> Ca
     return Cause(BROKEN, f"the client took a new producer id ({later.batch[2]} after {first_id}) and wrote again")
 
 
-def _gave_up_before(index: Index, number: int, begun: int, ended: int) -> bool:
-    """True when, while a send was under way, an earlier one of its producer and partition was given up unanswered."""
-    sent, end = index.sent.get(number), index.acked.get(number) or index.failed.get(number)
-    for row in index.failed_rows:
-        if row.may_be_written and row is not end and begun <= index.position(row) <= ended:
-            if sent is not None and row.producer == sent.producer and any(0 <= n < number for n in row.send_numbers):
-                if end is None or (row.topic, row.partition) == (end.topic, end.partition):
-                    return True
-    return False
+def _given_up(index: Index, number: int, end: Acked | Failed | None, begun: int, ended: int) -> list[Failed]:
+    """While a send was under way, which others of its producer were given up unanswered. `end`: its own."""
+    sent = index.sent.get(number)
+    return [
+        row
+        for row in index.failed_rows
+        if row.may_be_written
+        and row is not end
+        and sent is not None
+        and row.producer == sent.producer
+        and begun <= index.position(row) <= ended
+    ]
+
+
+def _may_be_beside(row: Failed, end: Acked | Failed | None) -> bool:
+    """Is it of the partition of the send with this end? Nobody knows where one without an end went."""
+    return end is None or (row.topic, row.partition) == (end.topic, end.partition)
 
 
 def _was_refused_elsewhere(index: Index, earlier: Place, begun: int, ended: int) -> bool:
@@ -176,19 +187,6 @@ def _was_refused_elsewhere(index: Index, earlier: Place, begun: int, ended: int)
         and (row.producer_id, row.producer_epoch) == earlier.batch[2:4]
         and TopicPartition(row.topic, row.partition) != earlier.final.name
         for row in index.refused_rows
-    )
-
-
-def _gave_up_elsewhere(index: Index, number: int, begun: int, ended: int) -> bool:
-    """True when, while a send was under way, one of its producer to another partition was given up unanswered."""
-    sent, end = index.sent.get(number), index.acked.get(number) or index.failed.get(number)
-    return sent is not None and any(
-        row.may_be_written
-        and row.producer == sent.producer
-        and begun <= index.position(row) <= ended
-        and (end is None or (row.topic, row.partition) != (end.topic, end.partition))
-        for row in index.failed_rows
-        if row is not end
     )
 
 

@@ -32,6 +32,23 @@ Failure = tuple[str, str, int]
 """(exception, file, line) of the user's own code, by which two failures are the same."""
 
 
+def caught(body: Callable[[], object], also: type[BaseException]) -> BaseException | None:
+    """With what a test's body failed: an exception, pytest's own failure, or `also`. All else goes on: a skip, an
+    interruption."""
+    __tracebackhide__ = True
+    try:
+        body()
+    except (Exception, also) as error:
+        return error
+    except BaseException as error:
+        outcomes = sys.modules.get("_pytest.outcomes")
+        if outcomes is None or not isinstance(error, outcomes.Failed):
+            raise
+        failed: BaseException = error
+        return failed
+    return None
+
+
 class AtCrashPoint:
     """What the question offers at a crash point: the process itself."""
 
@@ -101,7 +118,7 @@ class ChaosRun:
         __tracebackhide__ = True
         before = set_supervisor(self)
         try:
-            error = self._caught(body)
+            error = caught(body, SimulatedCrash)
         finally:
             set_supervisor(before)
         deviations = (*read_literal(self.cluster.literal)[1], *self.crashes)
@@ -109,20 +126,6 @@ class ChaosRun:
             error = self._judged()
         self.cluster.close()
         return Ran(self.cluster, error, deviations, self.points)
-
-    def _caught(self, body: Callable[[], object]) -> BaseException | None:
-        __tracebackhide__ = True
-        try:
-            body()
-        except (Exception, SimulatedCrash) as error:
-            return error
-        except BaseException as error:
-            outcomes = sys.modules.get("_pytest.outcomes")
-            if outcomes is None or not isinstance(error, outcomes.Failed):
-                raise  # a skip, an interruption: not this run's business
-            failed: BaseException = error
-            return failed
-        return None
 
     def _judged(self) -> BaseException | None:
         cluster = self.cluster

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from eventlog.check import BROKEN, EXCUSED, NOT_PROMISED
@@ -14,7 +14,7 @@ from eventlog.check import history as rows
 from eventlog.check.promises import LEADER_MOVED
 from eventlog.errors import ErrorCode
 from eventlog.sim.faults import Deviation
-from eventlog.testing.chaos_run import Failure, failure_of
+from eventlog.testing.chaos_run import Failure, caught, failure_of
 from eventlog.testing.kafka_faults import PlannedFaults, plan_faults
 from eventlog.wire.client_verdict import ClientsVerdict, Finding
 from eventlog.wire.fixtures import EventlogKafka, fresh_kafka
@@ -90,7 +90,8 @@ def play(
             kafka = made.enter_context(fresh_kafka(**settings))
             planned = plan_faults(kafka.faults, deviations)
             body = body_of(made, kafka)
-            error = _caught(body)
+            # Clients let the end of their own tasks escape.
+            error = caught(partial(_finished, body), asyncio.CancelledError)
             planned.remove()
             verdict = kafka.judge()
     except Exception as why:
@@ -112,21 +113,11 @@ def play(
     return KafkaRan(error, verdict, deviations, unused, came, struck, lines, happened)
 
 
-def _caught(body: Callable[[], object]) -> BaseException | None:
+def _finished(body: Callable[[], object]) -> None:
     __tracebackhide__ = True
-    try:
-        result = body()
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
-    except (Exception, asyncio.CancelledError) as error:  # clients let their own tasks' end escape
-        return error
-    except BaseException as error:
-        outcomes = sys.modules.get("_pytest.outcomes")
-        if outcomes is None or not isinstance(error, outcomes.Failed):
-            raise  # a skip, an interruption: not this run's business
-        failed: BaseException = error
-        return failed
-    return None
+    result = body()
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
 
 
 # --- what came to the door ------------------------------------------------------------------------------------------

@@ -11,7 +11,14 @@ from eventlog.sim.faults import Deviation
 from eventlog.testing.advice import advice_for
 from eventlog.testing.drawing import SCREEN_COLUMNS, cut, shortened
 from eventlog.testing.kafka_run import ClientsFailed, KafkaRan, SentAgain
-from eventlog.testing.telling import LEAST_PICTURE_LINES, MOST_FAULTS, SCREEN_LINES, told_command, told_raised
+from eventlog.testing.telling import (
+    LEAST_PICTURE_LINES,
+    MOST_FAULTS,
+    SCREEN_LINES,
+    told_command,
+    told_raised,
+    with_kind,
+)
 from eventlog.values import FAULTS
 
 MOST_VERDICT_LINES: Final = 3
@@ -40,9 +47,7 @@ def what_failed(ran: KafkaRan) -> str:
     error = ran.error
     if isinstance(error, ClientsFailed | SentAgain):
         return str(error)
-    kind = type(error).__name__
-    said = str(error)
-    return f"{kind}: {said}" if kind not in ("AssertionError", "Failed") else said or kind
+    return with_kind(error, str(error))
 
 
 def _told_fault(number: int, known: Deviation, ran: KafkaRan) -> list[str]:

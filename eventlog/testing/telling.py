@@ -87,8 +87,13 @@ def told_error(ran: Ran) -> list[str]:
     said = error.what if isinstance(error, OracleFailure) else str(error)
     if isinstance(error, InvariantViolation):
         said = said.partition("\n")[0]
+    return told_raised(error, with_kind(error, said))
+
+
+def with_kind(error: BaseException | None, said: str) -> str:
+    """What an error says, behind its kind; without that where it is plain that a test failed."""
     kind = type(error).__name__
-    return told_raised(error, f"{kind}: {said}" if kind not in ("AssertionError", "Failed") else said or kind)
+    return f"{kind}: {said}" if kind not in ("AssertionError", "Failed") else said or kind
 
 
 def told_raised(error: BaseException | None, text: str) -> list[str]:

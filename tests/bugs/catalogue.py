@@ -38,7 +38,7 @@ NAMES = [
     "truncate_to_high_watermark",
     "divergence_cut_to_high_watermark",
     "divergence_not_looked_for",
-    "early_expansion",
+    "joins_too_early",
     "expansion_without_catching_up",
     "unheard_follower_counted",
     "majority_is_enough",
